@@ -64,6 +64,7 @@ def document() -> str:
     lines += _table("knobs.csv", columns.KNOBS)
     lines += _table("cpus.csv", columns.CPUS)
     lines += _table("phases.csv", columns.PHASES)
+    lines += _table("queues.csv", columns.QUEUES)
     lines += _summary()
     return "\n".join(lines) + "\n"
 

@@ -24,6 +24,7 @@ from harness.analysis.compare.pairing import blocks_of, looks_of
 from harness.analysis.compare.verdict import model_time
 from harness.analysis.hints import hints_of
 from harness.analysis.phases import PhaseView, phase_views
+from harness.analysis.queues import QueueView, queue_views
 from harness.errors import InputError
 from harness.stats import Estimate
 from harness.store.record import ALREADY_SO, NO_TRAFFIC
@@ -117,7 +118,7 @@ class Overview:
     claims: the experiment's claims with their verdicts. family: what its changes are judged as, together. awake: cells
     that a hog made faster, by keeping their CPUs awake. made_again: attempts in whose place others were made, and which
     are in no other figure here. readings: how the columns of a CSV file were read.
-    phases: latency by the phases of links that change.
+    phases: latency by the phases of links that change; queues: what waited in links' queues.
     """
 
     label: str
@@ -138,6 +139,7 @@ class Overview:
     made_again: int = 0
     readings: tuple[Reading, ...] = ()
     phases: tuple[PhaseView, ...] = ()
+    queues: tuple[QueueView, ...] = ()
 
     @property
     def model_time(self) -> str:
@@ -183,6 +185,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         made_again=made_again(source.table),
         readings=() if source.reading is None else (source.reading,),
         phases=tuple(phase_views(source, keys)),
+        queues=tuple(queue_views(source, keys)),
     )
 
 

@@ -21,7 +21,7 @@ from harness.mininet.interpreter import isolated
 from harness.signals import stop_on_signals
 from harness.spec.messages import did_you_mean
 from harness.spec.toponame import load_topology
-from harness.testbed import Testbed, detached, open_testbed
+from harness.testbed import Testbed, addressing, detached, open_testbed
 from harness.testbed.openvswitch import variables_of
 from harness.testbed.reach import Reach, ping_all
 
@@ -176,7 +176,7 @@ def enter(arguments: argparse.Namespace) -> int:
     environment = os.environ | {"PS1": f"{arguments.node}# ", "POLLBENCH_NODE": arguments.node}
     environment |= variables_of(testbed.token)
     try:
-        hostnames.know(detached.hosts_file(testbed, arguments.node), STATE_DIR)
+        hostnames.know(addressing.hosts_file(testbed.addresses, arguments.node), STATE_DIR)
     except OSError as error:
         say(f"pollbench: the names of the nodes are not known in there: {error}")
     with in_netns(testbed.nodes[arguments.node]):

@@ -6,13 +6,13 @@ from functools import cache
 
 from harness.columns.model import VERDICTS, Better, Column
 from harness.columns.names import COUNTED, TO_US, UNSTATED, camel, understood
-from harness.columns.parts import CELL_COUNTS, CPUS, KNOBS, NODES, PHASES, SUMMARY_PARTS
+from harness.columns.parts import CELL_COUNTS, CPUS, KNOBS, NODES, PHASES, QUEUES, SUMMARY_PARTS
 from harness.columns.runs import COURSE, DECLARED, ENVIRONMENT, IDENTITY, IMPORTED_FACTS, IMPORTED_METRICS, MEASURED
 
 __all__ = [
     "BY_NAME", "CELL_COUNTS", "CPUS", "ENVIRONMENT", "IDENTITY", "IMPORTED_FACTS", "IMPORTED_METRICS", "KNOBS",
-    "MAIN_METRICS", "METRICS", "NODES", "PHASES", "RUN_COLUMNS", "SUMMARY_PARTS", "TO_US", "UNIT_SUFFIXES", "UNSTATED",
-    "VERDICTS", "Column", "camel", "is_factor", "metric", "unit_of",
+    "MAIN_METRICS", "METRICS", "NODES", "PHASES", "QUEUES", "RUN_COLUMNS", "SUMMARY_PARTS", "TO_US", "UNIT_SUFFIXES",
+    "UNSTATED", "VERDICTS", "Column", "camel", "is_factor", "metric", "unit_of",
 ]  # fmt: skip
 
 RUN_COLUMNS = (*IDENTITY, *COURSE, *ENVIRONMENT, *DECLARED, *MEASURED)

@@ -40,6 +40,9 @@ tcp_congestion_control | text | TCP's default there: net.ipv4.tcp_congestion_con
 tcp_ecn | text | net.ipv4.tcp_ecn: 0 never, 1 asked for and granted, 2 granted.
 tcp_rmem_bytes | text | net.ipv4.tcp_rmem: least, default and largest receive buffer of a connection.
 tcp_wmem_bytes | text | net.ipv4.tcp_wmem: the same of its send buffer.
+tcp_initcwnd | text | Segments that a new connection sends before it hears of any, as the node's routes have it; blank:
+    the kernel's own (10). Of routes that differ all values.
+tcp_initrwnd | text | Segments that a new connection tells its peer it has room for, the same.
 """)
 
 KNOBS = listed("""
@@ -90,6 +93,20 @@ p50_us | number us | Median of their round trips.
 p99_us | number us | 99 % quantile of the same; blank for fewer than 1,000.
 """)
 """Only in sets whose links change."""
+
+QUEUES = listed("""
+run_id | text | The run, as in runs.csv.
+case | text | The case.
+link | text | The direction whose queues were looked into.
+at_s | number s | Where the stretch of the row begins, since the measured window did.
+seconds | number s | How long it is.
+packets | number count | Packets that waited, the mean of the looks in the stretch; with netem and a delay those on
+    their way too.
+most_packets | number count | The most that any look found.
+most_bytes | number B | The most bytes.
+drops | number count | Packets dropped in the stretch.
+""")
+"""Only in sets with a link that has a `queue_series`."""
 
 CELL_COUNTS = listed("""
 n_total | integer runs | Runs of the cell, whatever their verdict.

@@ -17,7 +17,9 @@ from harness.kernel.syscalls import held
 
 _SO_ACCEPTCONN, _SO_PROTOCOL, _SO_DOMAIN, _SO_INCOMING_NAPI_ID = 30, 38, 39, 56
 _IPPROTO_MPTCP, _SOL_UDP, _UDP_GRO = 262, 17, 104
-_OPTIONS = {"SO_BUSY_POLL": 46, "SO_PREFER_BUSY_POLL": 69, "SO_BUSY_POLL_BUDGET": 70}
+_OPTIONS = {"SO_BUSY_POLL": 46, "SO_PREFER_BUSY_POLL": 69, "SO_BUSY_POLL_BUDGET": 70, "SO_RCVBUF": 8, "SO_SNDBUF": 7}
+# SO_RCVBUFFORCE and SO_SNDBUFFORCE: over the host's limits too. The kernel makes twice of it, and tells that.
+_BUFFERS = {"SO_RCVBUF": 33, "SO_SNDBUF": 32}
 _EPIOCSPARAMS, _EPIOCGPARAMS = 0x40088A01, 0x80088A02
 _EPOLL_FORM = "=IHBB"
 AF_XDP = 44
@@ -90,15 +92,18 @@ def watched(pid: int, fd: int) -> list[int]:
 
 
 def get_option(fd: int, name: str) -> int:
-    """A busy-poll option of a socket. Raises OSError (SO_BUSY_POLL_BUDGET can be written only)."""
+    """An option of a socket. Raises OSError (SO_BUSY_POLL_BUDGET can be written only)."""
     with _socket(fd) as sock:
         return sock.getsockopt(socket.SOL_SOCKET, _OPTIONS[name])
 
 
 def set_option(fd: int, name: str, value: int) -> None:
-    """Set a busy-poll option of a socket. Raises OSError as setsockopt(2)."""
+    """Set an option of a socket to what it is then to read back. Raises OSError as setsockopt(2)."""
     with _socket(fd) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, _OPTIONS[name], value)
+        if name in _BUFFERS:
+            sock.setsockopt(socket.SOL_SOCKET, _BUFFERS[name], value // 2)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, _OPTIONS[name], value)
 
 
 def get_epoll(fd: int) -> list[int]:

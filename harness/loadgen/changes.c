@@ -3,29 +3,24 @@
 #include "changes.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/netlink.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "control.h"
 #include "events.h"
 #include "launch.h"
+#include "mapped.h"
 #include "options.h"
 #include "quantiles.h"
 #include "stop.h"
 
 #define MAGIC "PBLINK01"
-#define PATH_BYTES 256
 #define LATENESS_MAX 4000000 /* changes of which the lateness is kept: 32 MB */
 #define ANSWER_BYTES 8192
 
@@ -76,34 +71,9 @@ struct punctuality {
     int64_t done;
 };
 
-static const char *map_file(const char *path, size_t *bytes)
+static int open_socket(const char *netns)
 {
-    struct stat facts;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0 || fstat(fd, &facts) != 0)
-        fail("read the timetable", path, errno);
-    *bytes = (size_t)facts.st_size;
-    const char *data = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-
-    if (data == MAP_FAILED)
-        fail("read the timetable", path, errno);
-    close(fd);
-    return data;
-}
-
-/* A route socket of another namespace: it stays there when the thread moves on. */
-static int open_socket(const char *path)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0 || setns(fd, CLONE_NEWNET) != 0)
-        fail("enter the namespace", path, errno);
-    close(fd);
-    const int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-
-    if (sock < 0)
-        fail("open a netlink socket", path, errno);
+    const int sock = mapped_socket(netns, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
     const int on = 1;
 
     (void)setsockopt(sock, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
@@ -133,7 +103,7 @@ static bool is_whole(const struct table *table, size_t message_bytes)
 static struct table read_table(const char *path)
 {
     size_t bytes;
-    const char *data = map_file(path, &bytes);
+    const char *data = mapped_file(path, &bytes);
     const struct head *head = (const struct head *)(const void *)data;
 
     if (bytes < sizeof *head || memcmp(head->magic, MAGIC, sizeof head->magic) != 0)
@@ -318,5 +288,8 @@ int changes_main(int argc, char **argv)
     for (uint32_t i = 0; i < table.head->tracks; i++)
         apply(&table, table.tracks[i].namespace, table.tracks[i].undo);
     report(begun_ns, &punctual);
+    free(table.sockets);
+    free(punctual.lateness);
+    free(punctual.took);
     return EXIT_SUCCESS;
 }

@@ -6,13 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "changes.h"
 #include "client.h"
 #include "events.h"
 #include "fwcfg.h"
 #include "hog.h"
 #include "launch.h"
+#include "names.h"
+#include "options.h"
 #include "pages.h"
+#include "queues.h"
 #include "server.h"
 
 static const char help[] =
@@ -40,25 +44,38 @@ static const char help[] =
     "  hog    --kind spin|syscall|cache|memory|network|poller --threads N --load PERCENT [--period-ns N]\n"
     "         [--working-set BYTES] [--connect ADDRESS --port N [--busy-poll USECS]]\n"
     "                                                       loads its CPUs until SIGTERM\n"
-    "  exec   -- COMMAND [ARGUMENT]...                      becomes the command\n"
+    "  exec   [--names FILE --room DIRECTORY] -- COMMAND [ARGUMENT]...\n"
+    "                                                       becomes the command, which knows names of hosts\n"
     "  fwcfg  NAME                                          writes a file of QEMU's -fw_cfg, in its guest\n"
     "  pages  --wanted FILE [--cpu N] [--page-bytes N]      trace pages on standard input to records\n"
     "  links  --timetable FILE                              changes links at their times, from the line go until SIGTERM\n"
+    "  queues --list FILE --every-ns N --points N --series FILE   looks into queues, from the line go until SIGTERM\n"
+    "  capture --list FILE                                  keeps the last packets of links until SIGTERM\n"
     "SIZES: BYTES, uniform:A-B, exp:MEAN:MAX, etc-key or etc-value; give a server the client's\n"
     "socket options:\n"
     "  --busy-poll USECS --prefer-busy-poll 0|1 --busy-poll-budget PACKETS\n"
     "  --epoll-busy-poll USECS,BUDGET,PREFER                with --wait epoll\n"
+    "  --receive-buffer BYTES --send-buffer BYTES           as the kernel counts and tells them\n"
     "  --socket kernel|af_xdp [--xdp-zero-copy] [--xdp-need-wakeup 0|1] [--xdp-queue N]\n"
     "                                                       udp by a socket of the kernel's stack, or beside it\n";
 
 static int exec_main(int argc, char **argv)
 {
-    if (argc < 2 || strcmp(argv[0], "--") != 0)
+    const char *names = NULL;
+    const char *room = NULL;
+    struct option_spec options[] = {{.name = "--names", .text = &names}, {.name = "--room", .text = &room}};
+    const int at = options_parse(options, OPTION_COUNT(options), argc, argv);
+
+    if (at < 1 || at >= argc || strcmp(argv[at - 1], "--") != 0)
         fail_usage("exec", "want -- and a command");
+    if ((names == NULL) != (room == NULL))
+        fail_usage("--names", "goes with --room");
+    if (names != NULL)
+        names_know(names, room);
     /* What is ignored stays ignored across exec, and a program that nobody modified may be stopped by it. */
     signal(SIGINT, SIG_DFL);
-    execvp(argv[1], &argv[1]);
-    fail("execute", argv[1], errno);
+    execvp(argv[at], &argv[at]);
+    fail("execute", argv[at], errno);
 }
 
 int main(int argc, char **argv)
@@ -68,7 +85,8 @@ int main(int argc, char **argv)
         int (*run)(int argc, char **argv);
     } modes[] = {
         {"server", server_main}, {"client", client_main}, {"hog", hog_main}, {"exec", exec_main}, {"fwcfg", fwcfg_main},
-        {"pages", pages_main}, {"links", changes_main},
+        {"pages", pages_main}, {"links", changes_main}, {"queues", queues_main},
+        {"capture", capture_main},
     };
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -84,5 +102,5 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[at], modes[i].name) == 0)
             return modes[i].run(argc - at - 1, argv + at + 1);
-    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg pages links");
+    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg pages links queues capture");
 }

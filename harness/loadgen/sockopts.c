@@ -1,4 +1,4 @@
-/* Sets and reads back the busy-poll options of sockets and epoll instances. */
+/* Sets and reads back the options of sockets and epoll instances. */
 #include "sockopts.h"
 
 #include <errno.h>
@@ -48,8 +48,16 @@ static int64_t get(int socket, int option)
     return getsockopt(socket, SOL_SOCKET, option, &value, &size) == 0 ? value : SOCKOPT_UNSET;
 }
 
+/* Over the host's limits too. The kernel makes twice of what it is given, and tells that. */
+static void set_buffer(int socket, int option, int64_t bytes, const char *name)
+{
+    set(socket, option, bytes == SOCKOPT_UNSET ? SOCKOPT_UNSET : bytes / 2, name);
+}
+
 void sockopts_apply(const struct sockopts *options, int socket)
 {
+    set_buffer(socket, SO_RCVBUFFORCE, options->receive_buffer, "SO_RCVBUFFORCE");
+    set_buffer(socket, SO_SNDBUFFORCE, options->send_buffer, "SO_SNDBUFFORCE");
     set(socket, SO_BUSY_POLL, options->busy_poll, "SO_BUSY_POLL");
     set(socket, SO_PREFER_BUSY_POLL, options->prefer, "SO_PREFER_BUSY_POLL");
     set(socket, SO_BUSY_POLL_BUDGET, options->budget, "SO_BUSY_POLL_BUDGET");
@@ -86,6 +94,8 @@ struct sockopts_found sockopts_read(int socket)
     return (struct sockopts_found){
         .busy_poll = get(socket, SO_BUSY_POLL),
         .prefer = get(socket, SO_PREFER_BUSY_POLL),
+        .receive_buffer = get(socket, SO_RCVBUF),
+        .send_buffer = get(socket, SO_SNDBUF),
     };
 }
 
@@ -103,6 +113,8 @@ void sockopts_event(struct sockopts_found found, int epoll)
 
     optional_int("busy_poll", found.busy_poll);
     optional_int("prefer_busy_poll", found.prefer);
+    optional_int("receive_buffer", found.receive_buffer);
+    optional_int("send_buffer", found.send_buffer);
     if (epoll < 0 || ioctl(epoll, EPOLL_GET_BUSY_POLL, &polled) != 0) {
         event_null("epoll");
         return;

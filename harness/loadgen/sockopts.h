@@ -1,4 +1,4 @@
-/* The busy-poll options of sockets and epoll instances: from the command line, to the kernel, read back. */
+/* The options of sockets and epoll instances, for busy polling above all: from the command line, to the kernel, read back. */
 #ifndef POLLBENCH_SOCKOPTS_H
 #define POLLBENCH_SOCKOPTS_H
 
@@ -16,16 +16,19 @@ struct sockopts {
     int64_t prefer;
     int64_t budget;         /* packets */
     const char *epoll_text; /* "USECS,BUDGET,PREFER", or NULL */
+    int64_t receive_buffer, send_buffer; /* bytes, as the kernel counts and tells them */
 };
 
-#define SOCKOPTS_DEFAULT {SOCKOPT_UNSET, SOCKOPT_UNSET, SOCKOPT_UNSET, NULL}
+#define SOCKOPTS_DEFAULT {SOCKOPT_UNSET, SOCKOPT_UNSET, SOCKOPT_UNSET, NULL, SOCKOPT_UNSET, SOCKOPT_UNSET}
 
 /* The rows of a mode's option table that fill a struct sockopts. */
 #define SOCKOPTS_TABLE(options)                                                                       \
     {.name = "--busy-poll", .number = &(options)->busy_poll, .low = 0, .high = INT32_MAX},            \
     {.name = "--prefer-busy-poll", .number = &(options)->prefer, .low = 0, .high = 1},                \
     {.name = "--busy-poll-budget", .number = &(options)->budget, .low = 0, .high = UINT16_MAX},       \
-    {.name = "--epoll-busy-poll", .text = &(options)->epoll_text}
+    {.name = "--epoll-busy-poll", .text = &(options)->epoll_text},                                    \
+    {.name = "--receive-buffer", .number = &(options)->receive_buffer, .low = 8192, .high = 1 << 30}, \
+    {.name = "--send-buffer", .number = &(options)->send_buffer, .low = 8192, .high = 1 << 30}
 
 /* Set what was asked for, on a socket before it listens or connects, so that accepted sockets inherit it.
  * End the program where the kernel refuses. `epoll` may be -1: no epoll instance. */
@@ -35,11 +38,12 @@ void sockopts_apply_epoll(const struct sockopts *options, int epoll);
 /* What the kernel reports. The budget is write-only, so it is not here. */
 struct sockopts_found {
     int64_t busy_poll, prefer; /* SOCKOPT_UNSET: this kernel has no such option */
+    int64_t receive_buffer, send_buffer;
 };
 
 struct sockopts_found sockopts_read(int socket);
 
-/* Adds the members busy_poll, prefer_busy_poll and epoll to the event being written. */
+/* Adds the members busy_poll, prefer_busy_poll, receive_buffer, send_buffer and epoll to the event being written. */
 void sockopts_event(struct sockopts_found found, int epoll);
 
 /* The NAPI instances that fed some sockets: a small set of ids, with how many sockets each fed last. */

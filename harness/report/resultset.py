@@ -10,7 +10,7 @@ from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
 from harness.analysis.summary import COSTS, CellView, Overview, cost_of
-from harness.report import answer, claims, phases, reading, words
+from harness.report import answer, claims, phases, queues, reading, words
 from harness.report.headline import awake, harm
 from harness.report.layout import JUDGED, Block, Col, Gap, Para, Style, Table, TableRow, Text, grouped
 from harness.stats import Estimate
@@ -45,6 +45,8 @@ def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
         blocks += [_table(view), Gap(), *pictures]
     if view.phases:
         blocks += [link_phases(view), Gap()]
+    if view.queues:
+        blocks += [queues.table(view.queues), Gap()]
     blocks += claims.blocks(view.claims)
     harms = [harm(cell, view.baseline, _time_unit(view)) for cell in view.cells]
     blocks += [Para(f"{text}.", "warn", bullet=True) for text in harms if text]
@@ -185,6 +187,8 @@ def _legend(view: Overview) -> Iterator[tuple[str, str]]:
         )
     if view.phases:
         yield phases.LEGEND, ""
+    if view.queues:
+        yield queues.LEGEND, ""
     if "links_tried" in view.facts:
         yield _links(view.facts["links_tried"]), ""
     cost = cost_of(view.cells)

@@ -46,7 +46,7 @@ class Hogs:
 
     def families(self) -> dict[str, list[int]]:
         """All their processes, hogs and spinners apart, by the labels of counters.HOGS."""
-        hog, awake, _ = HOGS
+        hog, awake, *_ = HOGS
         spinners = {awake: [spinner.pid for spinner in self.spinners]} if self.spinners else {}
         return spinners | ({hog: self.pids()} if self.child else {})
 

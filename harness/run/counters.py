@@ -21,9 +21,9 @@ from harness.run.cpu_set import CpuInterference, SetReading, SetTime, interferen
 from harness.testbed import NodeHandle
 
 Key = TypeVar("Key", str, int)
-HOGS = ("hog", "awake", "links")
-"""The labels of what is no part of the workload: the hogs, what keeps CPUs awake, what changes links. None is a cost
-of the run."""
+HOGS = ("hog", "awake", "links", "capture", "queues")
+"""Labels of what is no part of the workload: the hogs, what keeps CPUs awake, what changes links, what looks at them.
+None is a cost of the run."""
 
 
 @dataclass(frozen=True)

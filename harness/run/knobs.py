@@ -35,6 +35,8 @@ _SOCKET_OPTIONS = {
     "SO_PREFER_BUSY_POLL": ("--prefer-busy-poll", "prefer_busy_poll"),
     "SO_BUSY_POLL_BUDGET": ("--busy-poll-budget", ""),
     "EPIOCSPARAMS": ("--epoll-busy-poll", "epoll"),
+    "SO_RCVBUF": ("--receive-buffer", "receive_buffer"),
+    "SO_SNDBUF": ("--send-buffer", "send_buffer"),
 }
 
 

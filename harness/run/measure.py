@@ -23,6 +23,7 @@ from harness.run.cpu_cost import cost_hints
 from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
 from harness.run.link_changes import LinkChanger
+from harness.run.link_watch import LinkWatch
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
 from harness.run.session import WorkloadSession
 from harness.run.socket_options import sockets_file
@@ -31,7 +32,7 @@ from harness.run.two_hosts import DONE, FOUND, GO, STEP_S, Ends
 from harness.signals import Stopper
 from harness.spec.cells import HOGS, CellSpec
 from harness.spec.rules_cell import Settings
-from harness.store.record import Columns, KnobRow, LinkCheck, LinkPhase, QdiscRow
+from harness.store.record import Columns, KnobRow, LinkCheck, LinkPhase, QdiscRow, QueueSeries
 from harness.testbed import NodeHandle, Testbed
 from harness.workloads import Reading
 
@@ -51,6 +52,7 @@ class Measured:
     features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     link_checks: list[LinkCheck] = field(default_factory=list)
     phases: list[LinkPhase] = field(default_factory=list)
+    queues: list[QueueSeries] = field(default_factory=list)
     breaches: list[str] = field(default_factory=list)
     hosts: dict[str, Columns] = field(default_factory=dict)
     quiet_wait_s: float = 0.0
@@ -112,7 +114,8 @@ class _Play:
         stood = standing.read(context.testbed)
         patience_s = spec.checks.redo * spec.workload.takes_ns() / 1e9
         quiet = quiet_moment(cpu_set(spec, ends), context.stopper, spec.checks, patience_s)
-        changer = self._changer = LinkChanger(context.testbed, context.stopper, context.stack, cpu_set(spec, ends))
+        started = context.testbed, context.stopper, context.stack, cpu_set(spec, ends)
+        changer, watch = self._changer, self._watch = LinkChanger(*started), LinkWatch(*started)
         try:
             for session in sessions:
                 session.serve()
@@ -134,6 +137,7 @@ class _Play:
             used = context.cgroups.use()
             delta, napis = self._window(quiet.share)
             changer.end()
+            watch.end()
             used = used_between(used, context.cgroups.use())
             for session in sessions:
                 session.look()
@@ -146,7 +150,8 @@ class _Play:
         finally:
             for session in sessions:
                 files |= session.files()
-            files |= self._hogs.files() | changer.files() | sockets_file(list(context.socket_options.values()))
+            files |= self._hogs.files() | changer.files() | watch.files()
+            files |= sockets_file(list(context.socket_options.values()))
         if context.tracer is not None:
             files |= context.tracer.finish(measured.reports.get("client", {}), spec.workload.can_be_timed())
         for session in sessions:
@@ -173,10 +178,12 @@ class _Play:
         made = Measured(outcome, readings[0].samples, rows, context.testbed.qdiscs, features)
         made.quiet_wait_s = round(quiet.waited_s, 3)
         made.phases = changer.phases(outcome.client, made.samples, delta.elapsed_ns)
-        made.breaches = changer.doubts
+        made.queues = watch.series
+        made.breaches = changer.doubts + watch.doubts
         made.hints = (
             changer.hints
             + cost_hints(delta.hosts[""].set_time)
+            + watch.hints
             + [f"no quiet moment in {quiet.waited_s:.1f} s before it: {quiet.noise}"][: quiet.in_vain]
         )
         return made
@@ -210,6 +217,7 @@ class _Play:
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
             self._changer.begin()
+            self._watch.begin()
             for session in reversed(self._sessions):
                 session.begin()
             measured.wait_done()
@@ -237,7 +245,7 @@ class _Play:
     def _pids(self) -> dict[str, list[int]]:
         """The processes of every program by its label."""
         by_label = {label: pids for session in self._sessions for label, pids in session.pids().items()}
-        return by_label | self._hogs.families() | self._changer.families()
+        return by_label | self._hogs.families() | self._changer.families() | self._watch.families()
 
     def _outcome(self, readings: list[Reading], delta: counters.CounterDelta, napis: Napis) -> Outcome:
         spec, hogs, measured = self._context.spec, self._hogs, self._sessions[0]

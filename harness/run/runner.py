@@ -119,6 +119,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
         features=measured.features,
         link_checks=tuple(measured.link_checks),
         phases=tuple(measured.phases),
+        queues=tuple(measured.queues),
     )
 
 

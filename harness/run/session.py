@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import replace
 from harness import loadgen
 from harness.errors import PollbenchError
 from harness.kernel.facts import online_cpus
+from harness.kernel.journals import STATE_DIR
 from harness.kernel.memfile import MemoryFile
 from harness.kernel.patterns import count, last_match
 from harness.kernel.processes import listens
@@ -23,6 +25,7 @@ from harness.run.process import NativeProcess, Options, launch_options
 from harness.run.socket_options import SocketOptions
 from harness.run.two_hosts import Message
 from harness.store.record import KnobRow
+from harness.testbed import addressing
 from harness.units import format_cpus
 from harness.workloads import ProgramOutput, Reading, Role, Scene, Workload
 
@@ -220,13 +223,25 @@ class WorkloadSession:
             child = NativeProcess(name, [*argv, *command], stopper, pass_fds=fds)
         else:
             require_program(command[0], f"the {name}", self.workload.packages.get(role, ""))
-            child = ExternalProcess(name, [*argv, "exec", "--", *command], stopper, pass_fds=fds)
+            argv.append("exec")
+            if self.workload.knows_names:
+                names = self._names(node)
+                argv += ["--names", names.path(), "--room", str(STATE_DIR)]
+                fds = (*fds, names.fd)
+            child = ExternalProcess(name, [*argv, "--", *command], stopper, pass_fds=fds)
         self.context.stack.enter_context(child)
         self.context.children.append(child)
         self.programs[role] = child
         if isinstance(child, ExternalProcess):
             self.context.note([child.pid])
         return child
+
+    def _names(self, node: str) -> MemoryFile:
+        """Lines of /etc/hosts: the nodes as this one reaches them."""
+        file = self.context.stack.enter_context(MemoryFile("pollbench-names"))
+        known = addressing.addresses(self.context.testbed.layout)
+        os.write(file.fd, addressing.hosts_file(known, node).encode())
+        return file
 
     def _start_client(self, lasting_ns: int) -> None:
         self._log = self.context.stack.enter_context(MemoryFile("pollbench-samples"))

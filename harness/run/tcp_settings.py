@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from harness.kernel.hostfiles import HOST, sysctl_file
+from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
+from harness.kernel.routes import FirstWindows, first_windows, unicast_routes
 from harness.store.record import Columns
 from harness.testbed import Testbed
 
@@ -20,7 +22,13 @@ def read(testbed: Testbed) -> dict[str, Columns]:
     """Columns by node; without what a kernel does not tell. Raises OSError where a namespace is gone."""
     columns: dict[str, Columns] = {}
     for name, node in testbed.nodes.items():
-        with in_netns(node.fd):
+        with in_netns(node.fd), NetlinkSocket() as sock:
             texts = {column: HOST.text(sysctl_file(sysctl)) for column, sysctl in _COLUMNS.items()}
+            routes = unicast_routes(sock, testbed.layout.topology.family)
         columns[name] = {column: " ".join(text.split()) for column, text in texts.items() if text is not None}
+        # Of routes that say nothing the kernel decides.
+        windows = [first_windows(route) for route in routes]
+        for part in FirstWindows._fields:
+            said = {getattr(one, part) for one in windows} - {0}
+            columns[name] |= {f"tcp_{part}": ",".join(map(str, sorted(said)))} if said else {}
     return columns

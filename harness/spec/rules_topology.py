@@ -29,7 +29,7 @@ _NEEDS_RATE = {
 
 # Interfaces by which a host is usually reached, or reaches itself.
 _NEVER_LENT = ("eth0", "lo")
-_NOT_ON_HOSTS = ("switch", "priority", "default_route", "cpu_share", "forwarding", "sysctls")
+_NOT_ON_HOSTS = ("switch", "priority", "default_route", "cpu_share", "forwarding", "sysctls", "initcwnd", "initrwnd")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,6 +53,11 @@ def topology_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
             for key, got, todo in _shape_mistakes(shape, link.mtu):
                 yield problem(tree, (*path, direction, key), got, todo)
             yield from change_mistakes(topology, shape, tree, (*path, direction))
+        if link.queue_series_ns is not None and not link.shaped:
+            got = "no direction of this link is shaped, so that it has no queue"
+            yield problem(
+                tree, (*path, "queue_series"), got, 'add e.g. "shape: {rate: 10mbit}", or leave it out', key=True
+            )
         yield from _overlay_mistakes(topology, link, tree, path)
         if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
             yield problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")
@@ -267,7 +272,7 @@ def _hosts(topology: Topology, tree: Tree) -> Iterator[InputError]:
     for key in link.declared_shapes():
         got = "a real wire between two hosts is not shaped"
         yield problem(tree, ("topology", "links", 0, key), got, "leave it out", key=True)
-    for key in ("devices", "macs", "ports", "queues", "nic"):
+    for key in ("devices", "macs", "ports", "queues", "nic", "pcap"):
         if key in link.model_fields_set:
             got, todo = f"{key} is the interfaces' own here", "leave it out; the interface is as its host has it"
             yield problem(tree, ("topology", "links", 0, key), got, todo, key=True)

@@ -29,6 +29,7 @@ class StableSection(Section):
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         plain: dict[str, Any] = handler(self)
         for name in self.added_later:
-            if getattr(self, name) == type(self).model_fields[name].default:
-                plain.pop(name, None)
+            field = type(self).model_fields[name]
+            if getattr(self, name) == field.default:
+                plain.pop(field.alias or name, None)
         return plain

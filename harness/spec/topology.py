@@ -177,11 +177,33 @@ class Shape(StableSection):
         return self.model_copy(update=same | {"changes": None, "method": self.method or "htb"})
 
 
+class Pcap(Section):
+    """The last packets that passed the two ends of a link while a run was made, kept as a pcapng file."""
+
+    keep_bytes: SizeBytes = Field(
+        4 << 20, alias="keep", ge=1 << 16, le=15 << 20, description="bytes of the file; the oldest packets go first"
+    )
+    snap_bytes: SizeBytes = Field(
+        128, alias="snap", ge=14, le=65535, description="of each packet, its first bytes that are kept"
+    )
+
+
 class Node(StableSection):
     """One network namespace: its CPUs, the host that it is on, and how it forwards."""
 
     added_later: ClassVar[frozenset[str]] = frozenset(
-        ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface", "sysctls")
+        (
+            "switch",
+            "priority",
+            "default_route",
+            "routes",
+            "cpu_share",
+            "host",
+            "interface",
+            "sysctls",
+            "initcwnd",
+            "initrwnd",
+        )
     )
 
     cpus: CpuSet | None = Field(None, description="CPUs of this node's workload processes; any CPU if absent")
@@ -203,6 +225,12 @@ class Node(StableSection):
     sysctls: dict[SysctlName, SysctlValue] | None = Field(
         None, description="sysctls of the node's network namespace, name to value; they end with it"
     )
+    initcwnd: Count | None = Field(
+        None, ge=1, le=65535, description="segments that a new TCP connection sends before it hears of any (kernel: 10)"
+    )
+    initrwnd: Count | None = Field(
+        None, ge=1, le=65535, description="segments that a new TCP connection tells its peer it has room for"
+    )
     cpu_share: Share | None = Field(
         None, description="share of the machine's CPU time that the node's workload may use (a control group's quota)"
     )
@@ -211,7 +239,7 @@ class Node(StableSection):
 class Link(StableSection):
     """One veth pair, with or without a device on top of each end, or pair of emulated NICs, between two nodes."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports", "nic"))
+    added_later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports", "nic", "pcap", "queue_series_ns"))
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes; the first is end 0")
     addresses: tuple[InterfaceAddress | None, InterfaceAddress | None] | None = Field(
@@ -238,11 +266,24 @@ class Link(StableSection):
     shape: Shape | None = Field(None, description="shaping of both directions")
     own_forward: Shape | None = Field(None, alias="forward", description="first node to second; replaces shape")
     own_reverse: Shape | None = Field(None, alias="reverse", description="second node to first; replaces shape")
+    pcap: Pcap | None = Field(None, description="keep the packets of every run, as both ends saw them")
+    queue_series_ns: DurationNs | None = Field(
+        None,
+        alias="queue_series",
+        ge=100_000,
+        le=10**9,
+        description="how often the queues of its shaped directions are looked into while it is measured with",
+    )
 
     @property
     def kind(self) -> LinkKind:
         """What its `nic` stands for."""
         return LINK_KINDS[self.nic]
+
+    @property
+    def shaped(self) -> bool:
+        """Is anything declared of its packets?"""
+        return self.forward is not None or self.reverse is not None
 
     def declared_shapes(self) -> dict[str, Shape]:
         """The shapes by the keys that declare them."""
@@ -344,7 +385,7 @@ class Topology(StableSection):
 
     def is_shaped(self) -> bool:
         """Is anything declared of any link's packets?"""
-        return any(shape is not None for link in self.links for shape in (link.forward, link.reverse))
+        return any(link.shaped for link in self.links)
 
     def forwards(self, node: str) -> bool:
         """Whether `node` passes packets on between its links."""

@@ -102,6 +102,22 @@ class LinkPhase:
 
 
 @dataclass(frozen=True)
+class QueueSeries:
+    """What waited in the queues of one direction through the window, in stretches of `seconds` from its beginning.
+
+    packets: mean of the looks in each stretch, None where there was none; most_packets, most_bytes: the most that any
+    look found; drops: packets dropped in the stretch.
+    """
+
+    link: str = ""
+    seconds: float = 0.0
+    packets: list[float | None] = field(default_factory=list)
+    most_packets: list[int | None] = field(default_factory=list)
+    most_bytes: list[int | None] = field(default_factory=list)
+    drops: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """Everything that is known of one run. Made once, when the run has ended; `store.codec` writes and reads it.
 
@@ -136,6 +152,7 @@ class RunRecord:
     features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     link_checks: tuple[LinkCheck, ...] = ()
     phases: tuple[LinkPhase, ...] = ()
+    queues: tuple[QueueSeries, ...] = ()
     source_files: tuple[str, ...] = ()
     attempt: int = 1
     rejected: tuple[str, ...] = ()

@@ -1,10 +1,10 @@
-"""Run records to DataFrames: runs, nodes, knobs, cpus, phases, with fixed columns in a fixed order."""
+"""Run records to DataFrames: runs, nodes, knobs, cpus, phases, queues, with fixed columns in a fixed order."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from harness.columns import Column
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.store.record import LinkCheck, RunRecord
+    from harness.store.record import LinkCheck, QueueSeries, RunRecord
 
 _OF_RUN = ("block", "order", "started_utc", "wall_s", "verdict", "datapath", "attempt", "again_s")
 _MOST_LINKS = 4
@@ -34,6 +34,7 @@ class Tables:
     knobs: pd.DataFrame
     cpus: pd.DataFrame
     phases: pd.DataFrame
+    queues: pd.DataFrame
 
 
 def frames(records: Iterable[RunRecord], order: Sequence[CellKey] = ()) -> Tables:
@@ -42,6 +43,7 @@ def frames(records: Iterable[RunRecord], order: Sequence[CellKey] = ()) -> Table
     factors = list(dict.fromkeys(name for run in runs for name in run.factors))
     nodes = [_row(run, {**values, "node": name}) for run in runs for name, values in run.nodes.items()]
     phases = [_row(run, vars(phase)) for run in runs for phase in run.phases]
+    queues = [_row(run, row) for run in runs for series in run.queues for row in _looks(series)]
     cpus = [_row(run, {**values, "cpu": name}) for run in runs for name, values in run.cpus.items()]
     return Tables(
         runs=_runs(runs, factors),
@@ -49,6 +51,7 @@ def frames(records: Iterable[RunRecord], order: Sequence[CellKey] = ()) -> Table
         knobs=_knobs(runs, factors),
         cpus=_parts(cpus, factors, columns.CPUS),
         phases=_parts(phases, factors, columns.PHASES),
+        queues=_parts(queues, factors, columns.QUEUES),
     )
 
 
@@ -85,6 +88,14 @@ def _unordered(key: CellKey) -> tuple[str, frozenset[tuple[str, str]]]:
 def _row(run: RunRecord, values: Mapping[str, object]) -> _Row:
     """A row of a table: values by column, beside those that name the run and its cell."""
     return {**values, "run_id": run.run_id, "case": run.case, **run.factors}
+
+
+def _looks(series: QueueSeries) -> Iterator[_Row]:
+    """A row for each stretch of a series."""
+    parts = series.packets, series.most_packets, series.most_bytes, series.drops
+    for number, (packets, most_packets, most_bytes, drops) in enumerate(zip(*parts, strict=False)):
+        at = {"link": series.link, "at_s": number * series.seconds, "seconds": series.seconds}
+        yield at | {"packets": packets, "most_packets": most_packets, "most_bytes": most_bytes, "drops": drops}
 
 
 def _run_row(run: RunRecord) -> _Row:

@@ -47,7 +47,8 @@ class Source:
 
     label: what tables call it; runs: given as pandas has them, or as a Table; planned: how many runs of each cell the
     plan holds, empty when unknown; knobs: the knobs table, None for a CSV file; warnings: what was damaged or partial,
-    in words. reading: how the columns of a CSV file were read, None for a set. phases: as in phases.csv.
+    in words. reading: how the columns of a CSV file were read, None for a set. phases, queues: as in
+    phases.csv and queues.csv.
     """
 
     label: str
@@ -59,6 +60,7 @@ class Source:
     warnings: tuple[str, ...] = ()
     reading: Reading | None = None
     phases: pd.DataFrame | None = None
+    queues: pd.DataFrame | None = None
 
     @cached_property
     def table(self) -> Table:
@@ -180,6 +182,7 @@ def from_set(results: ResultSet) -> Source:
         plan=plan,
         warnings=(*results.warnings, *_imported(results.manifest)),
         phases=tables.phases,
+        queues=tables.queues,
     )
 
 
@@ -194,7 +197,7 @@ def _imported(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def write_tables(results: ResultSet) -> Tables:
-    """Write runs.csv, nodes.csv, knobs.csv, cpus.csv, summary.csv, and of links that change phases.csv, of a set.
+    """Write runs.csv, nodes.csv, knobs.csv, cpus.csv, summary.csv; phases.csv and queues.csv where there is any row.
 
     They are made from the runs on disk. Each is replaced whole or not at all. Raises PollbenchError when the disk
     refuses.
@@ -202,8 +205,9 @@ def write_tables(results: ResultSet) -> Tables:
     tables = frames(results.records(), list(planned_cells(results.plan)))
     for name in ("nodes", "knobs", "cpus"):
         results.write_file(f"{name}.csv", to_csv(getattr(tables, name)))
-    if len(tables.phases):
-        results.write_file("phases.csv", to_csv(tables.phases))
+    for name in ("phases", "queues"):
+        if len(table := getattr(tables, name)):
+            results.write_file(f"{name}.csv", to_csv(table))
     results.write_file("summary.csv", to_csv(summary_frame(tables.runs)))
     # Last, so that whoever sees it sees the others as well.
     results.write_file("runs.csv", to_csv(tables.runs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.kernel import links
 from harness.kernel.netlink import Request
@@ -50,6 +50,26 @@ def sysctls(layout: Layout, node: str) -> Iterator[tuple[str, int]]:
         yield "net.ipv4.conf.default.rp_filter", 0
         if layout.routed():
             yield "net.ipv4.fib_multipath_hash_policy", 1
+
+
+def addresses(layout: Layout) -> dict[str, list[str]]:
+    """Node to the addresses of its interfaces, with their prefix lengths."""
+    ports = layout.ports.items()
+    return {node: [str(port.interface) for port in of_node if port.addressed] for node, of_node in ports}
+
+
+def hosts_file(known: Mapping[str, Sequence[str]], node: str) -> str:
+    """Lines of /etc/hosts for a node: every node by its address next to this one, else by its first; each its own.
+
+    known: as of `addresses`. Of several subnets that two nodes share, the first of this node counts.
+    """
+    own = [ipaddress.ip_interface(text) for text in known[node]]
+    lines = []
+    for name, texts in known.items():
+        others = [ipaddress.ip_interface(text).ip for text in texts]
+        near = [address for interface in own for address in others if address in interface.network]
+        lines += [f"{address}\t{name}\n" for address in (near or others)[:1]]
+    return "".join(lines)
 
 
 def requests(layout: Layout, node: str) -> Iterator[Request]:

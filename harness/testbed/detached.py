@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ from harness.kernel.journal import Journal
 from harness.kernel.journals import STATE_DIR, mutex
 from harness.kernel.proc import start_ticks
 from harness.kernel.processes import end_one
-from harness.testbed import Testbed
+from harness.testbed import Testbed, addressing
 
 _PREFIX, _SUFFIX, _OWN = "up-", ".json", "testbed.json"
 _PATIENCE_S = 60.0
@@ -44,10 +43,10 @@ def announced(testbed: Testbed, name: str, file: str, journal: Journal) -> Itera
     """Make the testbed known by `name` for the length of the block. Raises InputError where the name is taken."""
     path, own = _path(name), journal.directory / _OWN
     nodes = {node: handle.netns_path for node, handle in testbed.nodes.items()}
-    addresses = {
-        node: [str(port.interface) for port in handle.ports if port.addressed] for node, handle in testbed.nodes.items()
-    }
-    held = DetachedTestbed(name, os.getpid(), start_ticks(os.getpid()), file, nodes, testbed.token, addresses)
+    pid = os.getpid()
+    held = DetachedTestbed(
+        name, pid, start_ticks(pid), file, nodes, testbed.token, addressing.addresses(testbed.layout)
+    )
     own.write_text(json.dumps(held._asdict()))
     known = identity.of_path(own)
     with mutex(STATE_DIR):
@@ -99,20 +98,6 @@ def chosen(name: str | None) -> DetachedTestbed:
         if held.name == name:
             return held
     raise InputError("find the testbed", on=name, got="none of this name is held open", todo=f"held open: {names}")
-
-
-def hosts_file(held: DetachedTestbed, node: str) -> str:
-    """Lines of /etc/hosts for a node: every node by its address next to this one, else by its first; each its own.
-
-    Of several subnets that two nodes share, the first of this node counts.
-    """
-    own = [ipaddress.ip_interface(text) for text in held.addresses[node]]
-    lines = []
-    for name, texts in held.addresses.items():
-        others = [ipaddress.ip_interface(text).ip for text in texts]
-        near = [address for interface in own for address in others if address in interface.network]
-        lines += [f"{address}\t{name}\n" for address in (near or others)[:1]]
-    return "".join(lines)
 
 
 def end(held: DetachedTestbed) -> None:

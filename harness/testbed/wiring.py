@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Self
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback
+from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback, routes
 from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
@@ -177,13 +177,26 @@ class Wiring:
             yield qdisc_row(port, disc, state.options)
 
     def tune(self) -> None:
-        """Set the declared sysctls, some of devices that have to be there. Raises MissingError, PollbenchError."""
+        """Set the declared sysctls, some of devices that have to be there, and what routes say of TCP.
+
+        Raises MissingError, PollbenchError.
+        """
         for node, fd in self._fds.items():
-            declared = self._layout.topology.nodes[node].sysctls or {}
-            if declared:
+            declared = self._layout.topology.nodes[node]
+            if declared.sysctls:
                 with in_netns(fd):
-                    for name, value in declared.items():
+                    for name, value in declared.sysctls.items():
                         _tune(node, name, value)
+            if declared.initcwnd or declared.initrwnd:
+                with _on(node):
+                    self._open_wide(node, routes.FirstWindows(declared.initcwnd or 0, declared.initrwnd or 0))
+
+    def _open_wide(self, node: str, windows: routes.FirstWindows) -> None:
+        """Have the node's connections begin with these windows, wherever they lead; and see that its routes say so."""
+        sock, family = self._socket(node), self._layout.topology.family
+        sock.batch([routes.with_first_windows(route, windows) for route in routes.unicast_routes(sock, family)])
+        if there := {routes.first_windows(route) for route in routes.unicast_routes(sock, family)} - {windows}:
+            raise PollbenchError(f"set the first windows to {windows}", node, f"a route reads back as {there.pop()}")
 
     def limit_joining(self) -> None:
         """Limit the packets of devices that are up already, as `start` does with its own. Raises NetlinkError."""

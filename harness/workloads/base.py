@@ -115,6 +115,8 @@ class Workload(BaseModel):
     control: ClassVar[Literal["tcp", ""]] = ""
     # Does the client report a time for each request (samples)? A run in which none was answered has then failed.
     has_requests: ClassVar[bool] = True
+    # Do its programs know the nodes by their names? It takes them a mount namespace.
+    knows_names: ClassVar[bool] = False
     # What was done to the program's own figures to make them round-trip times, in words; "" for nothing.
     conversion: ClassVar[str] = ""
 

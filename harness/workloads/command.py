@@ -163,9 +163,9 @@ class Latencies(BaseModel):
 class Command(Workload):
     """Both programs stay in the foreground, in the directory in which pollbench was started.
 
-    {address}, {port} and {duration_s} stand for what they say, {cpus} for the CPUs of the program's node, {log} for a
-    file that the client may write its latencies to. A word that begins with ./ or ../ is a path, which like every path
-    of an experiment file leads from the file's own directory.
+    Nodes have names in them (`ping server`). {address}, {port} and {duration_s} stand for what they say, {cpus} for the
+    CPUs of the program's node, {log} for a file that the client may write its latencies to. A word that begins with ./
+    or ../ is a path, which like every path of an experiment file leads from the file's own directory.
     """
 
     kind: Literal["command"] = Field(description="any server and client")
@@ -199,6 +199,7 @@ class Command(Workload):
     native: ClassVar[frozenset[str]] = frozenset()
     rank: ClassVar[int] = 200
     has_requests: ClassVar[bool] = False
+    knows_names: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _readiness_is_declared(self) -> Command:

@@ -53,13 +53,14 @@ import json, sys, time
 from harness.mininet.find import make_topo, prepare
 prepare()
 from harness.mininet.graph import TopoRequest
+from harness.mininet.places import Places
 import mininet.net
 from mininet.link import Link, TCLink
 from mininet.log import setLogLevel
 from mininet.nodelib import LinuxBridge
 mininet.net.fixLimits = lambda: None
 setLogLevel("critical")
-topo, _ = make_topo(TopoRequest(sys.argv[1], sys.argv[2]))
+topo, _ = make_topo(TopoRequest(sys.argv[1], sys.argv[2]), Places(sys.argv[2]))
 start = time.perf_counter()
 link = TCLink if "pairs" in sys.argv[1] else Link
 net = mininet.net.Mininet(topo=topo, link=link, switch=LinuxBridge, controller=None)

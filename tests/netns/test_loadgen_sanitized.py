@@ -9,14 +9,21 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from harness import loadgen
 from harness.kernel.netns import in_netns
+from harness.run import link_watch
+from harness.run.link_changes import LinkChanger
+from harness.signals import Stopper
+from tests.beds import bed
+from tests.beds import pair as pair_of
 from tests.generator import PATIENCE_S, Argument, Generator, client, measure, server
 from tests.vethpair import End, missing, veth_pair
 
@@ -53,6 +60,14 @@ def ends_clean(process: Generator) -> None:
     assert process.process.wait(PATIENCE_S) == 0
     assert process.process.stderr is not None
     assert process.process.stderr.read().decode() == ""
+
+
+def until_ended(pid: int) -> None:
+    """Wait until a child of ours has ended, which somebody else reaps."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        assert time.monotonic() < deadline, "it goes on"
+        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("wait", ["blocking", "spin", "poll", "select", "epoll"])
@@ -239,3 +254,44 @@ def test_errors(executable: Path) -> None:
             process.failure(code)
             assert process.process.stderr is not None
             assert process.process.stderr.read().decode() == ""
+
+
+def test_links_change_and_are_watched(executable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schedules, series and packets, each by a helper that goes through its own ring or its points more than once."""
+    monkeypatch.setattr(loadgen, "path", lambda: executable)
+    monkeypatch.setattr(link_watch, "MOST_POINTS", 4)
+    steps = [{"at": 0, "rate": "20mbit"}, {"at": "5ms", "down": "3ms"}, {"at": "12ms", "rate": "5mbit"}]
+    shape = {"rate": "10mbit", "changes": {"steps": steps, "every": "20ms"}}
+    declared = pair_of(shape=shape, queue_series="1ms", pcap={"keep": "64KiB", "snap": "1001B"})
+    with bed(declared) as testbed, ExitStack() as stack:
+        helpers = [kind(testbed, Stopper(), stack, set()) for kind in (LinkChanger, link_watch.LinkWatch)]
+        for helper in helpers:
+            helper.begin()
+        with in_netns(testbed.nodes["a"].fd):
+            out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with out:
+            for _ in range(100):
+                # Nobody has this port: half the packets are answers that say so.
+                with suppress(ConnectionRefusedError):
+                    out.sendto(bytes(1200), (testbed.address("b"), 9))
+                time.sleep(0.001)
+        for helper in helpers:
+            helper.end()
+            assert not [one for one in helper.doubts if "late by" not in one], helper.doubts
+            for pid in chain.from_iterable(helper.families().values()):
+                # Its leaks are told at its end, after its result.
+                until_ended(pid)
+            said = {name: data for name, data in helper.files().items() if name.endswith(".stderr.txt")}
+            assert said == {}
+
+
+def test_a_program_that_knows_names(pair: Pair, executable: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names"
+    names.write_text("10.9.8.7\tserver\n")
+    room = tmp_path / "room"
+    room.mkdir()
+    known = ("exec", "--names", names, "--room", room, "--", "getent", "hosts", "server")
+    with Generator("--netns", pair[0].path, *known, executable=executable) as process:
+        assert process.process.wait(PATIENCE_S) == 0 and process.process.stdout is not None
+        assert process.process.stdout.read().split() == [b"10.9.8.7", b"server"]
+    assert list(room.iterdir()) == [] and "server" not in Path("/etc/hosts").read_text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.testbed.detached import DetachedTestbed, hosts_file
+from harness.testbed.addressing import hosts_file
 
 
 def test_a_node_is_known_by_its_nearest_address() -> None:
@@ -12,7 +12,6 @@ def test_a_node_is_known_by_its_nearest_address() -> None:
         "b": ["10.1.0.2/24", "10.2.0.1/24"],
         "s1": [],
     }
-    held = DetachedTestbed("t", 1, 1, "t.yaml", {}, "abc", addresses)
-    assert hosts_file(held, "a") == "10.0.0.1\ta\n10.0.0.2\trouter\n10.1.0.2\tb\n"
-    assert hosts_file(held, "b") == "10.0.0.1\ta\n10.1.0.1\trouter\n10.1.0.2\tb\n"
-    assert hosts_file(held, "s1") == "10.0.0.1\ta\n10.1.0.1\trouter\n10.1.0.2\tb\n"
+    assert hosts_file(addresses, "a") == "10.0.0.1\ta\n10.0.0.2\trouter\n10.1.0.2\tb\n"
+    assert hosts_file(addresses, "b") == "10.0.0.1\ta\n10.1.0.1\trouter\n10.1.0.2\tb\n"
+    assert hosts_file(addresses, "s1") == "10.0.0.1\ta\n10.1.0.1\trouter\n10.1.0.2\tb\n"

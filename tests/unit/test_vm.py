@@ -35,7 +35,7 @@ from harness.run.outcome import Outcome
 from harness.signals import stop_on_signals
 from harness.spec.machine import Machine
 from harness.store import KnobRow, LinkCheck, QdiscRow, ResultSet, RunRecord
-from harness.store.record import LinkPhase, Verdict
+from harness.store.record import LinkPhase, QueueSeries, Verdict
 from harness.store.samples import SAMPLE_DTYPE
 from harness.store.trace import EVENT_DTYPE
 from tests import experiment
@@ -341,6 +341,7 @@ def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
         features={"a": {"eth0": ["tso"]}},
         link_checks=[LinkCheck("a -> b", "loss", "1%", "1.1%", "1%", True)],
         phases=[LinkPhase("a -> b", "from 0s: down", 0.1, 0.0, 0.0, 100.0, 0, 3)],
+        queues=[QueueSeries("a -> b", 0.004, [0.5, None], [1, None], [1442, None], [0, 3])],
         breaches=["a -> b: too much"],
         quiet_wait_s=0.2,
         hints=["no quiet moment"],

@@ -85,6 +85,15 @@ LINKS: dict[str, Any] = {
         "topology": over(shape={"rate": "10mbit", "delay": "2ms", "qdisc": {"kind": "fq_codel"}}),
         "workload": PING,
     },
+    # Its queue is looked into, and its packets are kept, while it changes by netem as well.
+    "changing": {
+        "topology": over(
+            forward={"rate": "10mbit", "queue_packets": 30, "changes": {"steps": [{"at": "200ms", "delay": "3ms"}]}},
+            pcap={},
+            queue_series="2ms",
+        ),
+        "workload": PING | {"size": "64B"},
+    },
     # Per frame: as many drops as TCP has to send again, not one for each 40.
     "loss": {
         "topology": {**over(), "links": [{"between": ["client", "server"], "forward": {"loss": "2%"}}]},
@@ -188,6 +197,10 @@ def test_declared_links_are_what_packets_see(records: dict[str, Any]) -> None:
     kinds = {case: [row.read_back["kind"] for row in made[case].qdiscs if row.node == "client"] for case in LINKS}
     assert kinds["queue"] == ["netem", "netem"] and kinds["bucket"] == ["netem", "htb", "bfifo"]
     assert kinds["twice"] == ["netem"] and kinds["leaf"] == ["netem", "htb", "fq_codel"]
+    early, late = made["changing"].phases
+    assert early.p50_us is not None and late.p50_us is not None and late.p50_us > early.p50_us + 2900
+    (series,) = made["changing"].queues
+    assert series.link == "client -> server" and sum(series.drops) == 0
     drops, again = (made["loss"].nodes["client"][name] for name in ("qdisc_drops", "retransmits"))
     assert isinstance(drops, int | float) and isinstance(again, int | float)
     assert drops > 0.5 * again > 0

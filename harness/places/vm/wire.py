@@ -165,6 +165,7 @@ def _measured(document: object) -> Measured:
     measured.phases = [
         dataclasses.replace(row, link=printable(row.link), phase=printable(row.phase)) for row in measured.phases
     ]
+    measured.queues = [dataclasses.replace(series, link=printable(series.link)) for series in measured.queues]
     feeding = measured.outcome.feeding
     sockets = [dataclasses.replace(one, kind=printable(one.kind)) for one in feeding.sockets]
     places = [dataclasses.replace(one, device=printable(one.device)) for one in feeding.places]

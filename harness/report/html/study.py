@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness import columns
 from harness.analysis.compare import Comparison
 from harness.analysis.summary import Overview
-from harness.report import claims, phases, words
+from harness.report import claims, phases, queues, words
 from harness.report.comparison import document
 from harness.report.html.charts import Drawn, chart_sections, folded
 from harness.report.html.document import blocks
@@ -42,6 +42,10 @@ def sections(look: Look, drawn: Drawn, live: Child = None, comparison: Compariso
     if view.phases:
         yield section(
             f"{key}links", "Links that change", blocks([link_phases(view)]), lead=phases.LEGEND, short="Links"
+        )
+    if view.queues:
+        yield section(
+            f"{key}queues", "Queues of links", blocks([queues.table(view.queues)]), lead=queues.LEGEND, short="Queues"
         )
     charts = list(chart_sections(look, drawn))
     if charts or live is not None:
