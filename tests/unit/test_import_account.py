@@ -154,4 +154,4 @@ def test_lines_alike_of_a_campaign_are_one_row_of_its_first_file(tmp_path: Path)
     more = reading_of("irqsuspend", foreign.irqsuspend(tmp_path / "all"), "").unused
     assert {row.file for row in more} <= {f"{kind}-200000-base-0.out" for kind in READERS}
     assert len(more) == len(unused)
-    assert "not used: 5th of the read row (33.3333)" in {row.text for row in more}
+    assert "not used: 5th of the read row (33.3)" in {row.text for row in more}

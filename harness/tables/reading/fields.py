@@ -28,6 +28,7 @@ _PADDED = re.compile(r"[+-]?0\d+")
 _QUOTED_FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
 # Any odd number with many bits set here and there.
 _WEIGHT = np.uint64(0x9E3779B97F4A7C15)
+_MEASURED_RATES = {"throughput", "bandwidth", "bw", "goodput", "rate", "tput", "durchsatz", "debit", "requests", "ops"}
 _VERSIONS = {"version", "release", "build", "kernel", "uname", "commit", "sha", "hash", "rev", "revision", "os", "tag"}
 
 
@@ -113,6 +114,12 @@ def _kind(name: str, at: int, text: Text, mapping: Mapping) -> str:
         return "text"
     if all(_plain(field, text.decimal) for field in fields):
         return "number"
+    if (
+        not asked
+        and not _MEASURED_RATES.intersection(words_of(name))
+        and any((cell := number_of(field, text.decimal)) and cell[1] in ("bit/s", "1/s") for field in fields)
+    ):
+        return "text"  # the speed of a link, not what went over it
     with_units = any((cell := number_of(field, text.decimal)) and cell[1] for field in fields)
     return "text" if with_units and is_setting(name) and not asked else "cells"
 
@@ -217,6 +224,8 @@ def _all_differ(chunks: Sequence[pa.Array]) -> bool:
     """Is every text another, as is sure where all are equally long and their sums of eights of bytes differ?"""
     sums = []
     for chunk in chunks:
+        if not len(chunk):
+            continue
         _, offsets, texts = chunk.buffers()
         ends = np.frombuffer(offsets, np.int32, len(chunk) + 1, 4 * chunk.offset)
         size = int(ends[1] - ends[0])
