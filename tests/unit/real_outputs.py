@@ -116,6 +116,8 @@ OUTPUTS = (
     Output("wrk.txt", "wrk", "wrk 4.1.0", "requests over seconds"),
     Output("wrk_errors.txt", "wrk", "wrk 4.1.0", "requests over seconds"),
     Output("wrk2.txt", "wrk", "wrk2 (44a94c1)", "its summary of rounded figures"),
+    Output("wrk-4.2.0.txt", "wrk", "wrk 4.2.0", "requests over seconds"),
+    Output("wrk2-2015.txt", "wrk", "wrk2 of 2015 (c4250ac)", "its summary of rounded figures"),
     Output("redis-benchmark.csv", "redis-benchmark", "7.0.15", "the mean is the connections over the rate"),
     Output("redis-benchmark-8.0.6.csv", "redis-benchmark", "8.0.6", "the mean is the connections over the rate"),
     Output("flent.flent", "flent", "2.1.1", "bytes over seconds of its netperf; its own mean"),

@@ -197,11 +197,12 @@ def test_streams_of_neper(version: str) -> None:
     assert server["rate_rps"] > 1000 and not any(name.startswith("rtt") for name in server)
 
 
-def test_reports_of_wrk() -> None:
-    plain, two = one("wrk.txt"), one("wrk2.txt")
+@pytest.mark.parametrize(("of_wrk", "of_wrk2"), [("wrk.txt", "wrk2.txt"), ("wrk-4.2.0.txt", "wrk2-2015.txt")])
+def test_reports_of_wrk(of_wrk: str, of_wrk2: str) -> None:
+    plain, two = one(of_wrk), one(of_wrk2)
     for metrics in (plain, two):
         assert metrics["requests"] / metrics["elapsed_s"] == pytest.approx(metrics["rate_rps"], rel=0.01)
-    text = text_of("wrk2.txt")
+    text = text_of(of_wrk2)
     recorded, uncorrected = (numbers(r"50\.000% +([\d.]+)ms", part)[0] for part in text.split("Uncorrected"))
     assert two["rtt_p50_us"] == pytest.approx(1e3 * recorded, abs=5)
     assert two["service_p50_us"] == pytest.approx(1e3 * uncorrected, abs=5)

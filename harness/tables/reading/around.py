@@ -22,7 +22,7 @@ _RULE = re.compile(rb"(?m)^[ \t]*[|+]?[ \t]*:?[-=]{3,}[ \t|+:=-]*$")
 _BARS = re.compile(rb"(?m)^[ \t]*\|?[ \t]*|[ \t]*\|?[ \t]*$")
 _COUNT = re.compile(rb"(?m)^[ \t]*(?:\(?\d+ rows?\b[^|\r\n]*|shape: \(.*\))$")
 # Lines of boxes, as Unicode has them, by what ASCII tables have in their place.
-_BOXES = {
+_BOXES: dict[str, str] = {
     **dict.fromkeys("│┃║┆", "|"),
     **dict.fromkeys("─━═", "-"),
     **dict.fromkeys("┌┬┐├┼┤└┴┘╭╮╰╯╞╪╡╔╦╗╠╬╣╚╩╝┏┳┓┡╇┩╟╢╤╧", "+"),
