@@ -109,6 +109,7 @@ RECIPES = (
     Recipe("iperf2.txt", "iperf -c 127.0.0.1 -t 1 -i 0.5 -e", "iperf -s -e"),
     Recipe("iperf2_server.txt", "iperf -c 127.0.0.1 -t 1 -u -b 5m -e", "iperf -s -u -e -i 0.5", of_server=True),
     Recipe("iperf2_udp.txt", "iperf -c 127.0.0.1 -t 1 -u -b 5m -e", "iperf -s -u -e"),
+    Recipe("iperf2_bounceback.txt", "iperf -c 127.0.0.1 --bounceback -t 2 -i 1 -e", "iperf -s"),
     Recipe("iperf2_tcp.csv", "iperf -c 127.0.0.1 -t 1 -P 2 -y C", "iperf -s"),
     Recipe("iperf2_udp.csv", "iperf -c 127.0.0.1 -t 1 -u -b 5m -y C", "iperf -s -u"),
 )

@@ -86,8 +86,9 @@ def _explained(error: BaseException, command: str, argv: list[str]) -> int:
 def _run(command: str, arguments: argparse.Namespace, interruption: Interruption) -> int:
     """Import only the module of the command at hand: `--help` must not wait for pandas."""
     if command == "compare":
-        # It reads, computes and ends; looking for garbage would be a tenth of its time.
+        # It reads, computes and ends; looking for garbage would be a tenth of its time. And nothing is multiplied.
         gc.disable()
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if getattr(arguments, "share_file", None):
         module, function = "fleet_share", "fleet_share"  # a part of a plan, on a host of a fleet
     else:
@@ -96,4 +97,6 @@ def _run(command: str, arguments: argparse.Namespace, interruption: Interruption
     started = getattr(import_module(f"harness.cli.{module}"), function)
     with interruption.raised():
         code: int = started(arguments)
+    if not gc.isenabled():
+        gc.freeze()  # nor while Python ends
     return code

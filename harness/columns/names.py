@@ -34,7 +34,7 @@ _STATS = {
 _LATENCY = {"lat", "latency", "latencies", "rtt", "rtts", "rt", "response", "resp", "roundtrip", "tail", "pingpong"}
 _LATENCY |= {"latenz", "latenzen", "latence", "latences", "latencia", "latencias", "latenza", "antwortzeit"}
 _BESIDE = {"time", "times", "request", "req", "reply", "round", "trip", "ping", "percentile", "percentiles", "quantile"}
-_BESIDE |= {"pct", "e2e", "end", "to", "the", "of", "in", "value", "tile", "ile", "pctl", "wall"}
+_BESIDE |= {"pct", "e2e", "end", "to", "the", "of", "in", "value", "tile", "ile", "pctl", "wall", "line"}
 _SUBJECTS = (("service", "service"), ("oneway", "oneway"), ("owd", "oneway"))
 _REQUESTS = {
     "request",
@@ -82,7 +82,7 @@ COUNTED = {
 COUNTED |= {"count", "counts", "fails", "failures", "missed"}
 """Words of what is counted: never a setting, however few its values are."""
 
-_LEVELS = {1, 5, 10, 20, 25, 30, 33, 40}
+_LEVELS = {1, 2.5, 5, 10, 20, 25, 30, 33, 40}
 _QUANTILES = (
     re.compile(
         r"(?:(?<![a-z0-9])|(?<=lat)|(?<=latency)|(?<=rtt))(?:perc|percentile|pctl?|quantile|p|q)[ _.-]?"
@@ -162,6 +162,21 @@ def plain_unit(text: str) -> str:
     """The unit that a text alone names, as columns have it: usec is us; "" for none."""
     text = text.strip().replace("µ", "u").replace("μ", "u")
     return _TIMES.get(text.lower()) or _OTHERS.get(text.lower(), "")
+
+
+def stated_unit(text: str) -> tuple[str, float]:
+    """The unit that a text alone names, one of rates among them, and what makes values be in it; "" for none."""
+    if unit := plain_unit(text):
+        return unit, 1.0
+    if text.lower() in _BITS:
+        return "bit/s", _BITS[text.lower()]
+    rest, unit, scale = _rate_unit(text)
+    return (unit, scale) if set(rest.lower().split()) <= _REQUESTS else ("", 1.0)
+
+
+def subject_of(name: Name, unit: str) -> str:
+    """What is measured, where not the name but its cells have this unit of a rate; "" for others."""
+    return "" if unit in TO_US else _subject(list(name.words), name.stat, unit)
 
 
 def canonical(own: str, name: Name) -> str:

@@ -17,8 +17,14 @@ _AB_LEVEL = re.compile(rf"^ +(\d{{1,3}})% +({NUMBER})\b")
 _AB_ERRORS = ("Failed requests", "Non-2xx responses")
 _AB_VERSION = re.compile(r"^This is ApacheBench, Version (\S{1,20})")
 
-_HEY = re.compile(rf"^  (Total|Slowest|Fastest|Average|Requests/sec|Size/request):\s+({NUMBER})(?: secs| bytes)?\s*$")
-_HEY_LEVEL = re.compile(rf"^  (\d{{1,2}}(?:\.\d+)?)% in ({NUMBER}) secs")
+_SECONDS = {"secs": 1.0, "sec": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_HEY = re.compile(
+    rf"^  (Count|Total|Slowest|Fastest|Average|Requests/sec|Size/request):\s+({NUMBER})"
+    r"(?: ?(secs?|[mun\u00b5]?s)| bytes| B)?\s*$"
+)
+_HEY_LEVEL = re.compile(rf"^  (\d{{1,2}}(?:\.\d+)?) ?% in ({NUMBER}) (secs?|[mun\u00b5]?s)\b")
+# Programs that print as hey does, by what hey has not.
+_ALIKE = (("  Success rate:", "oha"), ("  Count:", "ghz"))
 _HEY_STATUS = re.compile(r"^  \[(\d{3})\]\s+(\d{1,15}) responses")
 _HEY_ERROR = re.compile(r"^  \[(\d{1,15})\]\s+\S")
 _HEY_LATENCIES = {"Slowest": "max", "Fastest": "min", "Average": "mean"}
@@ -87,11 +93,13 @@ class HeyReport(Format):
     """One run per report."""
 
     name = "hey"
-    title = "hey reports; its CSV (-o csv) is read by compare"
+    title = "reports of hey, and of oha and ghz, which print alike; their CSV is read by compare"
     one_run = "a report"
-    tried = "0.1.4"
+    tried = "hey 0.1.4; oha and ghz by look-alikes"
     unknown = "connections and the rate that was asked for: they are on its command line alone"
-    conversions = ("hey's latencies count from the sending, in s with four decimals",)
+    conversions = (
+        "hey's latencies count from the sending, in s with four decimals; those of ghz and oha have their unit",
+    )
     accounts = True
 
     def sniff(self, head: Head) -> bool:
@@ -112,10 +120,10 @@ class HeyReport(Format):
                 yield _finished(result, values, errors)
                 result, values, errors = _fresh("hey"), {}, {}
             elif match := line.search(_HEY):
-                _hey_figure(result, values, match[1], amount(match[2]))
+                _hey_figure(result, values, match[1], amount(match[2]), _SECONDS.get(match[3] or "", 1.0))
             elif (match := _HEY_LEVEL.search(line.text)) and (name := level_named(amount(match[1]))):
                 line.search(_HEY_LEVEL)
-                values[name] = None if (value := amount(match[2])) is None else value * 1e6
+                values[name] = None if (value := amount(match[2])) is None else value * 1e6 * _SECONDS[match[3]]
             elif match := line.search(_HEY_STATUS):
                 answers = result.metrics.get("requests") or 0.0
                 result.metrics["requests"] = answers + float(match[2])
@@ -123,16 +131,23 @@ class HeyReport(Format):
                     errors["Non-2xx responses"] = errors.get("Non-2xx responses", 0.0) + float(match[2])
             elif part.startswith("Error distribution") and (match := line.search(_HEY_ERROR)):
                 errors["Failed requests"] = errors.get("Failed requests", 0.0) + float(match[1])
+            for sign, kind in _ALIKE:
+                if line.text.startswith(sign):
+                    result.workload["kind"] = kind
         yield _finished(result, values, errors)
 
 
-def _hey_figure(result: Result, values: dict[str, float | None], name: str, value: float | None) -> None:
+def _hey_figure(
+    result: Result, values: dict[str, float | None], name: str, value: float | None, seconds: float
+) -> None:
     if name in _HEY_LATENCIES:
-        values[_HEY_LATENCIES[name]] = None if value is None else value * 1e6
+        values[_HEY_LATENCIES[name]] = None if value is None else value * seconds * 1e6
+    elif name == "Count":
+        result.metrics["requests"] = value
     elif name == "Size/request":
         result.workload |= {"response_sizes": f"{value:.0f}"} if value is not None else {}
     else:
-        result.metrics["elapsed_s" if name == "Total" else "rate_rps"] = value
+        result.metrics["elapsed_s" if name == "Total" else "rate_rps"] = value and value * seconds
 
 
 def _fresh(kind: str) -> Result:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from harness.formats.latency import put_latencies
 from harness.formats.model import NOT_USED, Format, Head, Note, ReadOptions, Result
 from harness.formats.text import NUMBER, Line, amount
 
@@ -15,6 +16,7 @@ _ROW = re.compile(
 )
 _LOSSES = re.compile(rf"/sec\s+({NUMBER}) ms\s+(\d{{1,15}})/\s*(\d{{1,15}}) \(({NUMBER})(?:e[+-]\d+)?%\)")
 _RETRIES = re.compile(r"/sec\s+\d+/\d+\s+(\d{1,15})\s+-?\d+[KM]?(?:[(/]|\s)")
+_BOUNCED = re.compile(rf"/sec\s+(\d{{1,15}})=({NUMBER})/({NUMBER})/({NUMBER})/({NUMBER}) ms\b")
 _ROLE = re.compile(r"^(Client connecting to|Server listening on) .{0,120}?(TCP|UDP) port")
 _SIZE = re.compile(r"(?:Sending (\d{1,15}) byte datagrams|(?:Write|Read) buffer size: +(\d{1,15}) Byte)")
 _SENT = re.compile(r"Sent (\d{1,15}) datagrams")
@@ -37,6 +39,7 @@ class _Row:
     losses: tuple[float, float, float] | None = None
     jitter_ms: float | None = None
     retries: float | None = None
+    bounced: tuple[float | None, ...] = ()
 
 
 @dataclass
@@ -55,9 +58,10 @@ class Iperf2Text(Format):
     name = "iperf2"
     title = "iperf (version 2) reports, plain or enhanced (-e), and CSV (-y C)"
     tried = "2.1.8 and 2.2.1"
-    unknown = "latencies: those of -e hold the difference of two clocks, unless these run alike"
+    unknown = "latencies but for those of --bounceback: -e has the difference of two clocks, unless these run alike"
     conversions = (
         "iperf's bits are powers of ten; the row of the whole run counts, or the sum of all streams",
+        "the latencies of --bounceback are whole round trips; its RPS is one over their mean, no rate",
         "a server's report is the receiver's figure and comes before the client's own (measured_by says which)",
     )
     accounts = True
@@ -98,7 +102,9 @@ def _text(result: Result, report: _Report, line: Line) -> None:
         unit = _PREFIXES[match[7]] if match[8] == "bits" else 8.0 * _BINARY[match[7]]
         bits = (amount(match[6]) or 0.0) * unit
         row = _Row(flow, start, end, bits, report.server or report.server_report)
-        if losses := line.search(_LOSSES):
+        if bounced := line.search(_BOUNCED):
+            row.bounced = tuple(amount(part) for part in bounced.groups())
+        elif losses := line.search(_LOSSES):
             row.jitter_ms = amount(losses[1])
             row.losses = float(losses[2]), float(losses[3]), amount(losses[4]) or 0.0
             row.of_receiver = True
@@ -142,6 +148,13 @@ def _finish(result: Result, report: _Report, note: Note) -> None:
     result.workload["connections"] = float(max(len(flows), report.connected, 1))
     result.metrics |= {"throughput_bps": sum(row.bits for row in counted), "elapsed_s": longest}
     result.environment["measured_by"] = "receiver" if counted[0].of_receiver else "sender"
+    if bounced := counted[-1].bounced:
+        # A row of several clients together has no such figures.
+        requests, *times = bounced
+        values = {name: time and 1e3 * time for name, time in zip(("mean", "min", "max", "sd"), times, strict=True)}
+        result.metrics["requests"] = requests
+        result.workload["mode"] = "bounceback"
+        put_latencies(result, values, "rtt", requests)
     if losses := [row.losses for row in counted if row.losses]:
         lost, total = sum(loss[0] for loss in losses), sum(loss[1] for loss in losses)
         result.metrics |= {"lost": lost, "lost_percent": 100 * lost / total if total else None}

@@ -45,6 +45,9 @@ class NeperStdout(Format):
                 texts[match[1]] = match[2]
         numbers = {name: number for name, text in texts.items() if (number := amount(text)) is not None}
         result = _result(numbers, texts.get("throughput_units", ""), note)
+        if result.metrics["elapsed_s"] is None:
+            unused = [f"{name}={texts[name]}" for name in (*_CPU, "time_start", "time_end") if name in texts]
+            note(0, f"{NOT_USED}{', '.join(unused)}: how long it took is not there") if unused else None
         if "VERSION" in texts:
             result.environment["program_version"] = f"neper {texts['VERSION']}"
         yield result
@@ -70,6 +73,9 @@ def _result(numbers: dict[str, float], units: str, note: Note) -> Result:
     elif "num_transactions" in numbers:
         result.metrics["rate_rps"] = numbers.get("throughput")
         _latencies(result, numbers, note)
+    elif numbers.get("remote_throughput") and "request_size" in numbers:
+        # A server of requests whose neper (2019's) prints no rate of its own hears that of its client.
+        result.metrics["rate_rps"] = numbers["remote_throughput"]
     elif numbers.get("remote_throughput"):
         # A client that only writes hears from its server what arrived, in bits.
         result.metrics["throughput_bps"] = numbers["remote_throughput"]

@@ -76,6 +76,7 @@ _TESTS = {
     "Connect/Request/Response": ("crr", ""),
     "Connect|Send|Recv": ("crr", ""),
     "STREAM": ("stream", "client to server"),
+    "SENDFILE": ("sendfile", "client to server"),
     "Send": ("stream", "client to server"),
     "MAERTS": ("maerts", "server to client"),
     "Receive": ("maerts", "server to client"),
@@ -108,6 +109,8 @@ class NetperfOmni(Format):
     def sniff(self, head: Head) -> bool:
         """By its banner, its CSV titles, or its keys."""
         signs = ("MIGRATED ", "OMNI Send", "OMNI Rec", "Latency Microseconds", "Throughput Units")
+        if _BANNER.search(head.text) and "AF_INET" in head.text:
+            return True
         keys = (match[1] for match in _PAIR.finditer(head.text))
         return any(sign in head.text for sign in signs) or sum(key in SELECTORS for key in keys) >= 2
 

@@ -117,4 +117,6 @@ def _result(kind: str, word: str, column: _Column, unit: float, elapsed: float, 
         middle = sum((index + width / 2) * count for index, count in zip(indexes, counts, strict=True))
         values["mean"] = middle / total * unit
     put_latencies(result, values, "wakeup", total)
+    if kind == "osnoise":
+        result.environment["latency_basis"] = "length of a noise"
     return result

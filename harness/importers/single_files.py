@@ -73,18 +73,18 @@ class SingleFiles(Importer):
             return [Result(verdict="failed", reasons=[f"{file.name}: it is empty"])]
         results: list[Result] = []
         broken: list[int] = []
-        rest = _Rest()
+        rest = Rest()
         damage = ""
         try:
             lines = checked(file.lines(), note, None if self.format.tells_its_end else broken, lenient=True)
-            lines = rest.of(lines) if self.format.accounts else lines
+            lines = rest.of(lines, note) if self.format.accounts else lines
             results.extend(self.format.parse(lines, note, options))
             for _ in lines:
                 pass
         except OSError as error:
             damage = plain(error.strerror or str(error))
             note(0, damage)
-        rest.note(note)
+        rest.tell(note)
         results = results or [Result()]
         for result in results:
             for text in result.left_out:
@@ -124,38 +124,41 @@ class _Blocks:
         return case, block
 
 
-class _Rest:
-    """The numbers of a file that no format used: one row for lines that are alike but for their digits."""
+class Rest:
+    """The numbers of files that nobody used: one row for lines that are alike but for their digits."""
 
     _DIGIT = re.compile(r"\d+")
 
     def __init__(self) -> None:
-        self._lines: dict[str, tuple[Line, int]] = {}
+        self._lines: dict[str, tuple[Line, Note, int]] = {}
         self._more = 0
 
-    def of(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """The lines; each is looked at again when the next is asked for, by when its reader is done with it."""
+    def of(self, lines: Iterator[Line], note: Note) -> Iterator[Line]:
+        """The lines; each is looked at again when the next is asked for, by when its reader is done with it.
+
+        note: takes the row of a line of this file, if it is the first of its kind.
+        """
         for line in lines:
             yield line
             if line.unused():
-                self._add(line)
+                self._add(line, note)
 
-    def _add(self, line: Line) -> None:
-        shape = self._DIGIT.sub("0", line.text.strip()[:200])
-        first, count = self._lines.get(shape, (line, 0))
+    def _add(self, line: Line, note: Note) -> None:
+        shape = self._DIGIT.sub("0", " ".join(line.text[:200].split()))
+        first, its_note, count = self._lines.get(shape, (line, note, 0))
         if count or len(self._lines) < MAX_FINDINGS:
-            self._lines[shape] = first, count + 1
+            self._lines[shape] = first, its_note, count + 1
         else:
             self._more += 1
 
-    def note(self, note: Note) -> None:
-        """List them."""
-        for line, count in self._lines.values():
+    def tell(self, last: Note) -> None:
+        """List them. last: takes how many there are beyond those that are listed."""
+        for line, note, count in self._lines.values():
             alike = f" (and {count - 1:,} lines like it)" if count > 1 else ""
             numbers = ", ".join(line.unused()[:20])
             note(line.number, f"{NOT_USED}{plain(numbers, 60)} of {plain(line.text.strip(), 120)!r}{alike}")
         if self._more:
-            note(0, f"{NOT_USED}numbers of {self._more:,} further lines of other kinds")
+            last(0, f"{NOT_USED}numbers of {self._more:,} further lines of other kinds")
 
 
 def checked(

@@ -60,12 +60,13 @@ def contrast(
     """The contrast of two sides (Welch), or of blocks that both have; None with fewer than two values on a side.
 
     logarithmic: values are all positive, and what counts is their ratio. ordered: both sides sorted, where the caller
-    has them so and no logarithms are to be taken.
+    has them so.
     """
     if min(base.size, test.size) < 2:
         return None
     if logarithmic:
         base, test = np.log(base), np.log(test)
+        ordered = ordered and (np.log(ordered[0]), np.log(ordered[1]))
     series = (test - base,) if paired else (base, test)
     # Sorted, for sums depend on the order in their last digits, and the order of runs says nothing here.
     if paired:

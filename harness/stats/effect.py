@@ -101,7 +101,7 @@ def effect(
     with np.errstate(all="ignore"):
         ratio, difference = _paired(left, right) if ordered is None else _apart(*ordered)
         if ratio is not None:
-            by_means = contrast(left, right, paired=paired, logarithmic=True)
+            by_means = contrast(left, right, paired=paired, logarithmic=True, ordered=ordered)
             ratio = Ratio(ratio.value, ratio.interval, paired, by_means)
         if difference is not None:
             by_means = contrast(left, right, paired=paired, logarithmic=False, ordered=ordered)
@@ -159,8 +159,7 @@ def _difference(value: float, interval: Interval | None, paired: bool) -> Differ
 
 def _ends(resampled: Floats) -> Interval:
     skip = int((1.0 - CONFIDENCE) / 2.0 * resampled.size)
-    # Sorting all of it is as quick as selecting two, and quicker to call.
-    ends = np.sort(resampled)
+    ends = np.partition(resampled, (skip, resampled.size - 1 - skip))
     return Interval(float(ends[skip]), float(ends[-1 - skip]), CONFIDENCE)
 
 

@@ -64,6 +64,9 @@ def _by_blanks(values: Floats) -> list[tuple[list[int], npt.NDArray[np.intp] | N
 
 
 def _middles(table: Floats) -> Floats:
-    low, high = (table.shape[1] - 1) // 2, table.shape[1] // 2
-    parted = np.partition(table, (low, high), axis=1)
-    return np.asarray(parted[:, low] / 2.0 + parted[:, high] / 2.0)
+    # One place is selected several times as quickly as two; of what lies below it the greatest is the other.
+    high = table.shape[1] // 2
+    parted = np.partition(table, high, axis=1)
+    above = parted[:, high]
+    below = above if table.shape[1] % 2 else parted[:, :high].max(axis=1)
+    return np.asarray(below / 2.0 + above / 2.0)

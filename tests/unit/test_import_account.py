@@ -14,6 +14,7 @@ from harness.formats import load_formats
 from harness.formats.text import without_colour
 from harness.importers import FORMATS, ImportOptions
 from harness.importers.files import gather
+from harness.importers.irqsuspend.kinds import READERS
 from harness.importers.model import ImportedRuns
 from tests.unit import foreign
 from tests.unit.real_outputs import OUTPUTS, REAL, Output
@@ -126,3 +127,31 @@ def test_unused_rows_of_a_file_are_limited_and_say_so(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(foreign.NETPERF_KEYS + lines)
     unused = reading_of("netperf", tmp_path, "").unused
     assert len(unused) == 101 and "there is more like this" in unused[-1].text
+
+
+def test_every_number_of_a_campaign_is_used_or_listed(tmp_path: Path) -> None:
+    foreign.irqsuspend(tmp_path, [(200_000, "base")], runs=1)
+    whole = reading_of("irqsuspend", tmp_path, "")
+    before, listed = figures(whole), "\n".join(row.text for row in whole.unused)
+    lost, tried = [], 0
+    for path in sorted(tmp_path.iterdir()):
+        text = path.read_text()
+        for number in tokens(text):
+            tried += 1
+            for other in (number[0].translate(_OTHER), "0"):
+                path.write_text(text[: number.start()] + other + text[number.end() :])
+                if figures(reading_of("irqsuspend", tmp_path, "")) != before or is_listed(text, number, listed):
+                    break
+            else:
+                line = text.count("\n", 0, number.start())
+                lost.append(f"{path.name}: {number[0]} of {text.splitlines()[line]!r}")
+        path.write_text(text)
+    assert not lost and tried > 100, "\n".join(lost[:10])
+
+
+def test_lines_alike_of_a_campaign_are_one_row_of_its_first_file(tmp_path: Path) -> None:
+    unused = reading_of("irqsuspend", foreign.irqsuspend(tmp_path / "one", [(200_000, "base")], runs=1), "").unused
+    more = reading_of("irqsuspend", foreign.irqsuspend(tmp_path / "all"), "").unused
+    assert {row.file for row in more} <= {f"{kind}-200000-base-0.out" for kind in READERS}
+    assert len(more) == len(unused)
+    assert "not used: 5th of the read row (33.3)" in {row.text for row in more}

@@ -136,7 +136,16 @@ def test_the_histogram_of_netperf() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["netperf_demo.txt", "netperf_csv.txt", "netperf_rr.txt", "neper-stdout.txt", "neper-stdout_crr.txt"]
+    "file",
+    [
+        "netperf_demo.txt",
+        "netperf_csv.txt",
+        "netperf_rr.txt",
+        "neper-stdout.txt",
+        "neper-stdout_crr.txt",
+        "neper-stdout-2019.txt",
+        "neper-stdout_crr-2019.txt",
+    ],
 )
 def test_one_request_at_a_time_takes_the_rate_s_share_of_a_second(file: str) -> None:
     metrics = one(file)
@@ -159,23 +168,41 @@ def test_samples_of_neper_by_numpy(file: str) -> None:
     assert metrics["requests"] == weight.sum()
 
 
-def test_streams_of_neper() -> None:
-    rows = np.genfromtxt(REAL / "neper_stream.csv", delimiter=",", names=True)
+@pytest.mark.parametrize("file", ["neper-2019.csv", "neper_one-2019.csv"])
+def test_samples_without_latencies_of_a_client_are_not_said_to_be_a_servers(file: str) -> None:
+    """neper of 2019 writes zeros where its report of the same run has latencies."""
+    rows = np.genfromtxt(REAL / file, delimiter=",", names=True)
+    (run,) = runs_of(file)
+    flows = [rows[rows["tid"] == tid] for tid in np.unique(rows["tid"])]
+    grown = sum(flow["transactions"][-1] - flow["transactions"][0] for flow in flows)
+    assert run.metrics["rate_rps"] == pytest.approx(grown / np.ptp(rows["time"]))
+    assert not any(name.startswith("rtt") for name in run.metrics) and "measured_by" not in run.environment
+
+
+def test_a_server_of_requests_that_has_no_rate_of_its_own_takes_its_clients_for_a_rate() -> None:
+    metrics = one("neper-stdout_server-2019.txt")
+    assert metrics["rate_rps"] == numbers(r"remote_throughput=(\d+)", text_of("neper-stdout_server-2019.txt"))[0]
+    assert "throughput_bps" not in metrics
+
+
+@pytest.mark.parametrize("version", ["", "-2019"])
+def test_streams_of_neper(version: str) -> None:
+    rows = np.genfromtxt(REAL / f"neper_stream{version}.csv", delimiter=",", names=True)
     bits = 8 * (rows["bytes_read"][-1] - rows["bytes_read"][0]) / np.ptp(rows["time"])
-    assert one("neper_stream.csv")["throughput_bps"] == pytest.approx(bits)
-    text = text_of("neper-stdout_stream.txt")
-    assert one("neper-stdout_stream.txt")["throughput_bps"] == pytest.approx(
-        numbers(r"local_throughput=(\d+)", text)[0], rel=1e-4
-    )
+    assert one(f"neper_stream{version}.csv")["throughput_bps"] == pytest.approx(bits)
+    text = text_of(f"neper-stdout_stream{version}.txt")
+    stated = numbers(r"local_throughput=([1-9]\d+)", text) or [1e6 * numbers(r"(?m)^throughput=([\d.]+)", text)[0]]
+    assert one(f"neper-stdout_stream{version}.txt")["throughput_bps"] == pytest.approx(stated[0], rel=1e-4)
     server = one("neper-stdout_server.txt")
     assert server["rate_rps"] > 1000 and not any(name.startswith("rtt") for name in server)
 
 
-def test_reports_of_wrk() -> None:
-    plain, two = one("wrk.txt"), one("wrk2.txt")
+@pytest.mark.parametrize(("of_wrk", "of_wrk2"), [("wrk.txt", "wrk2.txt"), ("wrk-4.2.0.txt", "wrk2-2015.txt")])
+def test_reports_of_wrk(of_wrk: str, of_wrk2: str) -> None:
+    plain, two = one(of_wrk), one(of_wrk2)
     for metrics in (plain, two):
         assert metrics["requests"] / metrics["elapsed_s"] == pytest.approx(metrics["rate_rps"], rel=0.01)
-    text = text_of("wrk2.txt")
+    text = text_of(of_wrk2)
     recorded, uncorrected = (numbers(r"50\.000% +([\d.]+)ms", part)[0] for part in text.split("Uncorrected"))
     assert two["rtt_p50_us"] == pytest.approx(1e3 * recorded, abs=5)
     assert two["service_p50_us"] == pytest.approx(1e3 * uncorrected, abs=5)
@@ -318,6 +345,18 @@ def test_rows_of_iperf2(file: str) -> None:
         row = re.findall(r"0\.0000-([\d.]+) sec +([\d.]+) ([KM])Bytes", text_of(file))[-1]
         bits = float(row[1]) * {"K": 2**10, "M": 2**20}[row[2]] * 8 / float(row[0])
         assert metrics["throughput_bps"] == pytest.approx(bits, rel=0.01)
+
+
+def test_round_trips_of_iperf2() -> None:
+    (run,) = runs_of("iperf2_bounceback.txt")
+    row = re.findall(r"(\d+)=([\d.]+)/([\d.]+)/([\d.]+)/([\d.]+) ms", text_of(run.files[0]))[-1]
+    count, mean, least, most, sd = map(float, row)
+    assert run.metrics["requests"] == count
+    names = ("mean", "min", "max", "sd")
+    assert [run.metrics[f"rtt_{name}_us"] for name in names] == pytest.approx(
+        [1e3 * t for t in (mean, least, most, sd)]
+    )
+    assert (run.workload["mode"], run.workload["size_bytes"]) == ("bounceback", 100)
 
 
 def test_retries_of_iperf2() -> None:

@@ -66,8 +66,9 @@ def test_the_quantiles_of_a_single_interval_are_the_runs(tmp_path: Path) -> None
 
 
 def test_a_server_of_neper_measures_no_latency(tmp_path: Path) -> None:
-    rows = "0,0,5.0,1,0.0,0.0,0.0,0.0,0.0,0.0\n0,0,7.0,8001,0.0,0.0,0.0,0.0,0.0,0.0\n"
-    reading = reading_of("neper", tmp_path, NEPER_HEAD + rows)
+    rows = "0,0,5.0,1,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n0,0,7.0,8001,4000,0.0,0.0,0.0,0.0,0.0,0.0\n"
+    head = NEPER_HEAD.replace("transactions,", "transactions,transactions/s,")
+    reading = reading_of("neper", tmp_path, head + rows)
     (run,) = reading.runs
     assert {name for name in run.metrics if name.startswith("rtt")} == set()
     assert (run.metrics["rate_rps"], run.environment["measured_by"]) == (4000, "server")

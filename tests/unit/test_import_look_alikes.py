@@ -110,3 +110,74 @@ def test_notes_before_a_document_are_left_out_and_said(tmp_path: Path) -> None:
     assert len(figures) == 4 and figures[:2] == figures[2:]
     (finding,) = reading.findings
     assert finding.line == 1 and "not JSON" in finding.text
+
+
+OHA = """Summary:
+  Success rate:\t100.00%
+  Total:\t2.0003 secs
+  Slowest:\t12.30 ms
+  Fastest:\t0.10 ms
+  Average:\t1.00 ms
+  Requests/sec:\t49990.1234
+
+Response time distribution:
+  50.00% in 0.9000 ms
+  99.00% in 3.0000 ms
+"""
+GHZ = """
+Summary:
+  Count:\t20000
+  Total:\t4.00 s
+  Slowest:\t20.10 ms
+  Fastest:\t200.00 µs
+  Average:\t1.90 ms
+  Requests/sec:\t5000.00
+
+Latency distribution:
+  50 % in 1.80 ms
+  99 % in 5.00 ms
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "figures"), [(OHA, "oha", [100, 900, 3000, 12_300]), (GHZ, "ghz", [200, 1800, 5000, 20_100])]
+)
+def test_programs_that_print_as_hey_does_in_units_of_their_own(
+    tmp_path: Path, text: str, kind: str, figures: list[float]
+) -> None:
+    (run,) = reading_of(tmp_path, text).runs
+    assert run.workload["kind"] == kind
+    assert [run.metrics[f"rtt_{name}_us"] for name in ("min", "p50", "p99", "max")] == pytest.approx(figures)
+
+
+NETPERF_OTHERS = """{test} TEST from 0.0.0.0 (0.0.0.0) port 0 AF_INET to 10.0.0.1 () port 0 AF_INET{burst}
+{titles}
+"""
+
+
+SCTP = "Socket Size   Request  Resp.   Elapsed  Trans.\n\n212992 212992 1 1 10.00 25000.10"
+SENDFILE = (
+    "Socket Socket  Message  Elapsed\nSize   Size    Size     Time     Throughput\n"
+    "bytes  bytes   bytes    secs.    10^6bits/sec\n\n131072  16384  16384    10.00    9412.10"
+)
+
+
+@pytest.mark.parametrize(
+    ("test", "titles", "mode", "metric", "value"),
+    [
+        ("SCTP REQUEST/RESPONSE", SCTP, "sctp_rr", "rate_rps", 25_000.1),
+        ("TCP SENDFILE", SENDFILE, "tcp_sendfile", "throughput_bps", 9.4121e9),
+    ],
+)
+def test_netperf_tests_of_an_older_make(
+    tmp_path: Path, test: str, titles: str, mode: str, metric: str, value: float
+) -> None:
+    text = NETPERF_OTHERS.format(test=test, titles=titles, burst=" : first burst 0" if "SCTP" in test else "")
+    (run,) = reading_of(tmp_path, text).runs
+    assert (run.workload["mode"], run.metrics[metric]) == (mode, pytest.approx(value))
+
+
+def test_noise_is_no_wake_up(tmp_path: Path) -> None:
+    text = "# RTLA osnoise histogram\n# Time unit is microseconds (us)\n# Duration:   0 00:00:10\nIndex   CPU-000\n"
+    (run,) = reading_of(tmp_path, text + "0 100\n1 10\nover: 0\ncount: 110\nmin: 0\navg: 0\nmax: 2\n").runs
+    assert (run.workload["mode"], run.environment["latency_basis"]) == ("osnoise", "length of a noise")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from harness.formats import Head, Line, Note
+from harness.formats import NOT_USED, Head, Line, Note
 from harness.formats.text import plain, ratio
 from harness.importers.files import SourceFile, SourceFiles
 from harness.importers.irqsuspend.kinds import LOST, READERS
 from harness.importers.irqsuspend.names import Name, Parts, load_text, natural, parse_name
 from harness.importers.irqsuspend.published import published_tables
 from harness.importers.model import ImportedRun, ImportedRuns, Importer, ImportOptions
-from harness.importers.single_files import checked
+from harness.importers.single_files import Rest, checked
 
 EXPECTED = ("mutilate", "memcached", "sar", "perf", "irq", "tcp", "setup")
 """Kinds of file that every run of the campaign has; a missing one is a finding."""
@@ -56,8 +56,10 @@ class IrqSuspend(Importer):
         for name, why in files.skipped:
             reading.note(name, 0, why)
         groups = _groups(files.files, reading)
+        unused = _Unused(reading)
         for key in sorted(groups, key=natural):
-            reading.runs.append(_run(groups[key], reading, published))
+            reading.runs.append(_run(groups[key], reading, unused, published))
+        unused.tell()
         reading.tables |= published_tables(reading.runs)
         return reading
 
@@ -81,7 +83,36 @@ def _groups(
     return groups
 
 
-def _run(members: list[tuple[Name, SourceFile]], reading: ImportedRuns, published: bool) -> ImportedRun:
+class _Unused:
+    """What nobody used of a campaign's files: a row for all lines of one kind of file that are alike."""
+
+    _DIGIT = re.compile(r"\d+")
+
+    def __init__(self, reading: ImportedRuns) -> None:
+        self._reading = reading
+        self._rest = {kind: Rest() for kind in READERS}
+        self._listed: set[str] = set()
+
+    def of(self, name: Name, file: SourceFile, lines: Iterator[Line]) -> Iterator[Line]:
+        """The lines of a file; what its reader leaves of them is a row of this file, if no file had such a line."""
+        return self._rest[name.kind].of(lines, lambda line, text: self._reading.note(file.name, line, plain(text)))
+
+    def is_new(self, kind: str, text: str) -> bool:
+        """Did no file of this kind say so before, but for the digits?"""
+        key = f"{kind} {self._DIGIT.sub('0', text)}"
+        known = key in self._listed
+        self._listed.add(key)
+        return not known
+
+    def tell(self) -> None:
+        """List them."""
+        for kind, rest in self._rest.items():
+            rest.tell(lambda line, text, kind=kind: self._reading.note(kind, line, text))
+
+
+def _run(
+    members: list[tuple[Name, SourceFile]], reading: ImportedRuns, unused: _Unused, published: bool
+) -> ImportedRun:
     first = members[0][0]
     run = ImportedRun(
         key="/".join(map(str, first.key)),
@@ -95,7 +126,7 @@ def _run(members: list[tuple[Name, SourceFile]], reading: ImportedRuns, publishe
     )
     parts = Parts(run, offered=first.qps)
     for name, file in members:
-        _read_kind(name, file, parts, reading)
+        _read_kind(name, file, parts, reading, unused)
     there = {name.kind for name, _ in members}
     for kind in EXPECTED:
         if kind not in there:
@@ -105,16 +136,17 @@ def _run(members: list[tuple[Name, SourceFile]], reading: ImportedRuns, publishe
     return run
 
 
-def _read_kind(name: Name, file: SourceFile, parts: Parts, reading: ImportedRuns) -> None:
+def _read_kind(name: Name, file: SourceFile, parts: Parts, reading: ImportedRuns, unused: _Unused) -> None:
     def note(line: int, text: str) -> None:
-        reading.note(file.name, line, plain(text))
+        if not text.startswith(NOT_USED) or unused.is_new(name.kind, text):
+            reading.note(file.name, line, plain(text))
 
     if not file.bytes:
         note(0, "it is empty")
         return
     broken: list[int] = []
     try:
-        lines = checked(file.lines(), note, broken)
+        lines = unused.of(name, file, checked(file.lines(), note, broken))
         READERS[name.kind](_without_markers(lines, parts, note), parts, note)
     except OSError as error:
         note(0, error.strerror or str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from harness.formats import Line, Note
+from harness.formats import NOT_USED, Line, Note
 from harness.formats.text import amount, count, decimal, plain, ratio
 from harness.importers.irqsuspend.names import Parts
 from harness.store.record import KnobRow
@@ -16,7 +16,7 @@ Reader = Callable[[Iterator[Line], Parts, Note], None]
 _LATENCIES = {"avg": "mean", "std": "sd", "min": "min", "50th": "p50", "90th": "p90", "95th": "p95", "99th": "p99"}
 _HEADER = ("avg", "std", "min", "5th", "10th", "50th", "90th", "95th", "99th")
 _QPS = re.compile(r"Total QPS\s*=\s*(\S{1,60})(?: ?\( ?(\S{1,40}) ?/ ?([\d.,]{1,40}) ?s ?\))?")
-_LOST = re.compile(r"(Misses|Skipped TXs)\s*=\s*(\S{1,60})")
+_LOST = re.compile(r"^(Misses|Skipped TXs)\s*=\s*(\S{1,60})")
 LOST = {"Misses": "were for keys that the server did not have", "Skipped TXs": "were due and never sent"}
 """Counts of requests that no latency stands for, as mutilate calls them, and what they mean."""
 
@@ -32,13 +32,14 @@ def mutilate(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         words = line.text.split()
         if words[:1] == ["#type"]:
             header = tuple(words[1:])
+            line.use()
         elif words[:1] == ["read"]:
             seen["read"] = True
             _read_row(line, words[1:], header, parts, note)
-        elif match := _QPS.search(line.text):
+        elif match := line.search(_QPS):
             seen["Total QPS"] = True
             _rate(line, match, parts, note)
-        elif (match := _LOST.match(line.text)) and (number := count(match[2])):
+        elif (match := line.search(_LOST)) and (number := count(match[2])):
             parts.lost[match[1]] = number
             note(line.number, f"{match[1]}: {number} requests {LOST[match[1]]}")
     for heading, there in seen.items():
@@ -47,6 +48,7 @@ def mutilate(lines: Iterator[Line], parts: Parts, note: Note) -> None:
 
 
 def _read_row(line: Line, words: list[str], header: tuple[str, ...], parts: Parts, note: Note) -> None:
+    line.use()
     if len(words) != len(header):
         note(line.number, f"the read row has {len(words)} numbers and its header {len(header)}")
         # A row cut short may end inside a number: the last one there is not to be trusted.
@@ -57,6 +59,8 @@ def _read_row(line: Line, words: list[str], header: tuple[str, ...], parts: Part
             note(line.number, f"{name} is {text[:40]!r}, which is no number")
         elif name in _LATENCIES:
             parts.run.metrics[f"rtt_{_LATENCIES[name]}_us"] = value
+        else:
+            note(line.number, f"{NOT_USED}{name} of the read row ({value:g})")
 
 
 def _rate(line: Line, match: re.Match[str], parts: Parts, note: Note) -> None:
@@ -75,10 +79,10 @@ def memcached(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     """The command lines: the server's CPU set and how long the run was to be."""
     known = False
     for line in lines:
-        if match := _TASKSET.search(line.text):
+        if match := line.search(_TASKSET):
             parts.server["cpu_set"] = match[1]
             known = True
-        if "mutilate" in line.text and (match := _DURATION.search(line.text)):
+        if "mutilate" in line.text and (match := line.search(_DURATION)):
             parts.run.workload["duration_s"] = float(match[1])
             known = True
     if not known:
@@ -86,10 +90,10 @@ def memcached(lines: Iterator[Line], parts: Parts, note: Note) -> None:
 
 
 _SHARES = {"%usr": "user", "%sys": "system", "%soft": "softirq", "%irq": "irq", "%steal": "steal", "%idle": "idle"}
-_KERNEL = re.compile(r"Linux (\S{1,100}) ")
-_NODENAME = re.compile(r"Linux \S+ (\S{1,100}) ")
+_KERNEL = re.compile(r"^Linux (\S{1,100}) ")
+_NODENAME = re.compile(r"^Linux \S+ (\S{1,100}) ")
 _SETTING = re.compile(
-    r"\s*\"?(gro_flush_timeout|napi_defer_hard_irqs|gro-flush-timeout|defer-hard-irqs|irq-suspend-timeout"
+    r"^\s*\"?(gro_flush_timeout|napi_defer_hard_irqs|gro-flush-timeout|defer-hard-irqs|irq-suspend-timeout"
     r"|[rt]x-(?:usecs|frames))\"?:\s*(-?\w{1,40}),?"
 )
 _ADAPTIVE = re.compile(r"Adaptive RX:\s*(\w+)\s+TX:\s*(\w+)")
@@ -105,7 +109,7 @@ def sar(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     averages: dict[str, dict[str, float]] = {}
     for line in lines:
         words = line.text.split()
-        if kernel := _KERNEL.match(line.text):
+        if kernel := line.search(_KERNEL):
             parts.run.environment.setdefault("kernel", plain(kernel[1]))
         if "CPU" in words and "%idle" in words:
             header = words[words.index("CPU") :]
@@ -116,6 +120,8 @@ def sar(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         return
     # The row `all` is the mean of the others; it counts only where it is alone.
     single = {cpu: shares for cpu, shares in averages.items() if cpu != "all"}
+    if single and "all" in averages:
+        note(0, f"{NOT_USED}the averages of all CPUs together, beside those of each")
     parts.run.cpus |= {cpu: {**shares, "in_set": 1} for cpu, shares in (single or averages).items()}
 
 
@@ -127,6 +133,10 @@ def _average(
     if len(words) <= len(header) - 1 or not (cpu == "all" or (cpu.isascii() and cpu.isdigit())):
         note(line.number, "a line of averages is cut short")
         return
+    line.use()
+    others = [f"{name} {text}" for name, text in zip(header[1:], row[1:], strict=True) if name not in _SHARES]
+    if others:
+        note(line.number, f"{NOT_USED}{', '.join(others)} of the averages")
     values = {name: decimal(text) for name, text in zip(header, row, strict=True)}
     shares = {
         f"{ours}_share": value / 100
@@ -143,12 +153,12 @@ def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     """Kernel, and the settings in force as they were read back: recorded as knobs that nobody verified."""
     values: dict[str, list[str]] = {}
     for line in lines:
-        if kernel := _NODENAME.match(line.text):
+        if kernel := line.search(_NODENAME):
             parts.run.environment["kernel"] = plain(kernel[1])
         if adaptive := _ADAPTIVE.match(line.text):
             values.setdefault("adaptive-rx", []).append(adaptive[1])
             values.setdefault("adaptive-tx", []).append(adaptive[2])
-        if match := _SETTING.match(line.text):
+        if match := line.search(_SETTING):
             values.setdefault(match[1], []).append(match[2])
     if not values:
         note(0, "it names none of the settings of the campaign")
@@ -160,11 +170,11 @@ def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         parts.run.knobs.append(KnobRow("server", knob, name, "device", "", "", value, None, evidence))
 
 
-_PERF = re.compile(r"\s*(\d[\d.,'’\u00a0\u202f ]{0,30}?|<not [a-z ]{1,20}>)\s{2,}([A-Za-z_.:/-]{1,60})")
-_WINDOW = re.compile(r"\s*([\d.,]+)\s+seconds time elapsed")
+_PERF = re.compile(r"^\s*(\d[\d.,'’\u00a0\u202f ]{0,30}?|<not [a-z ]{1,20}>)\s{2,}([A-Za-z_.:/-]{1,60})")
+_WINDOW = re.compile(r"^\s*([\d.,]+)\s+seconds time elapsed")
 _EVENTS = {"cycles": "cycles_count", "instructions": "instructions_count"}
-_TOTAL = re.compile(r"total\s+(\d+)\s+(\d+)\s+(\d+)\s*$")
-_TCP = re.compile(r"([^:]{1,100}): sent\s+(\d+) \| retrans\s+(\d+) \| timeout\s+(\d+)")
+_TOTAL = re.compile(r"^total\s+(\d+)\s+(\d+)\s+(\d+)\s*$")
+_TCP = re.compile(r"^[^:]{1,100}: sent\s+(\d+) \| retrans\s+(\d+) \| timeout\s+(\d+)")
 _STAT = re.compile(r"STAT (\w{1,40}) (\S{1,40})\s*$")
 _STATS = {
     "rusage_user": "memcached_user_s",
@@ -172,16 +182,17 @@ _STATS = {
     "conn_yields": "memcached_yields_count",
     "get_misses": "memcached_misses_count",
 }
-_POLL = re.compile(r"@\[(\d{1,9})\]:\s*(\d{1,18})\s*$")
-_EPOLL = re.compile(r"\{.*\bret:\s*(-?\d{1,9})\s*\}\s*hitcount:\s*(\d{1,18})\s*$")
+_POLL = re.compile(r"^@\[(\d{1,9})\]:\s*(\d{1,18})\s*$")
+_EPOLL = re.compile(r"^\{.*\bret:\s*(-?\d{1,9})\s*\}\s*hitcount:\s*(\d{1,18})\s*$")
 
 
 def perf(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     """Cycles and instructions of the CPU set, and for how long they were counted."""
     for line in lines:
-        if match := _WINDOW.match(line.text):
+        if match := line.search(_WINDOW):
             parts.server["perf_window_s"] = amount(match[1])
         elif (match := _PERF.match(line.text)) and (name := _EVENTS.get(match[2].partition(":")[0])):
+            line.search(_PERF)
             parts.server[name] = count(match[1].strip())
             if parts.server[name] is None:
                 note(line.number, f"{match[2]} is {match[1].strip()[:40]!r}, which is no count")
@@ -194,7 +205,10 @@ def irq(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     """Interrupts and packets of the server's NIC during the run, from the line of totals."""
     total = None
     for line in lines:
-        total = _TOTAL.match(line.text) or total
+        if match := line.search(_TOTAL):
+            if total:
+                note(line.number, f"{NOT_USED}an earlier line of totals ({', '.join(total.groups())})")
+            total = match
     if total is None:
         note(0, "there is no line of totals")
         return
@@ -207,9 +221,9 @@ def tcp(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     sums = [0, 0, 0]
     hosts = 0
     for line in lines:
-        if match := _TCP.match(line.text):
+        if match := line.search(_TCP):
             hosts += 1
-            sums = [total + (count(text) or 0) for total, text in zip(sums, match.groups()[1:], strict=True)]
+            sums = [total + (count(text) or 0) for total, text in zip(sums, match.groups(), strict=True)]
         elif line.text.strip():
             note(line.number, "the line is not HOST: sent N | retrans N | timeout N")
     if not hosts:
@@ -227,6 +241,7 @@ def stats(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         if match := _STAT.match(line.text):
             seen = True
             if name := _STATS.get(match[1]):
+                line.search(_STAT)
                 parts.server[name] = amount(match[2])
     if not seen:
         note(0, "it holds no STAT line")
@@ -236,7 +251,7 @@ def mean_of(pattern: re.Pattern[str], name: str) -> Reader:
     """A reader of a histogram, value and how often on every line: its mean as column `name` of the server."""
 
     def read(lines: Iterator[Line], parts: Parts, note: Note) -> None:
-        pairs = [(int(match[1]), int(match[2])) for line in lines if (match := pattern.match(line.text))]
+        pairs = [(int(match[1]), int(match[2])) for line in lines if (match := line.search(pattern))]
         total, weight = sum(value * often for value, often in pairs), sum(often for _, often in pairs)
         parts.server[name] = ratio(float(total), float(weight))
         if not weight:

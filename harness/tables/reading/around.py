@@ -18,8 +18,19 @@ from harness.tables.reading.numbers import BLANKS, form_of
 _MOST_ABOVE = 12
 _MOST_LEVELS = 4
 _BREAK = re.compile(rb"\r\n|\n|\r")
-_RULE = re.compile(rb"(?m)^[ \t]*\|?[ \t]*:?-{3,}[ \t|:-]*$")
-_BARS = re.compile(rb"(?m)^[ \t]*\|[ \t]*|[ \t]*\|[ \t]*$")
+_RULE = re.compile(rb"(?m)^[ \t]*[|+]?[ \t]*:?[-=]{3,}[ \t|+:=-]*$")
+_BARS = re.compile(rb"(?m)^[ \t]*\|?[ \t]*|[ \t]*\|?[ \t]*$")
+_COUNT = re.compile(rb"(?m)^[ \t]*(?:\(?\d+ rows?\b[^|\r\n]*|shape: \(.*\))$")
+# Lines of boxes, as Unicode has them, by what ASCII tables have in their place.
+_BOXES: dict[str, str] = {
+    **dict.fromkeys("│┃║┆", "|"),
+    **dict.fromkeys("─━═", "-"),
+    **dict.fromkeys("┌┬┐├┼┤└┴┘╭╮╰╯╞╪╡╔╦╗╠╬╣╚╩╝┏┳┓┡╇┩╟╢╤╧", "+"),
+}
+_BOX = re.compile("[" + "".join(_BOXES) + "]")
+_TYPES = re.compile(
+    rb"(varchar|text|str|double|float\d*|f\d\d|u?int\d*|[iu]\d\d?|u?(big|small|tiny|huge)int|bool(ean)?)"
+)
 _BAR = re.compile(rb"[ \t]*\|[ \t]*")
 _NO_UNIT = {"", "-", "--", "1", "#", "name", "text", "string"}
 _OF_RATES = re.compile(
@@ -30,11 +41,22 @@ Rows = Sequence[Sequence[str]]
 
 
 def without_bars(data: bytes) -> bytes:
-    """A table of Markdown without its outer bars and the rule below its header; other texts as they are."""
-    lines = [line for line in data[: 1 << 16].splitlines()[:40] if line.strip()]
-    if len(lines) < 2 or not all(line.strip().startswith(b"|") and b"|" in line.strip()[1:] for line in lines[:-1]):
+    """A table in bars (Markdown, psql, mysql, boxes) as fields and bars alone; other texts as they are.
+
+    Its rules, the types below its header and the count of its rows are blank lines then.
+    """
+    head = data[: 1 << 16]
+    if _BOX.search(head.decode("utf-8", "replace")):
+        data = _BOX.sub(lambda mark: _BOXES[mark[0]], data.decode("utf-8")).encode()
+        head = data[: 1 << 16]
+    lines = [line.strip() for line in head.splitlines()[:40] if line.strip()]
+    rows = [line for line in lines if not _RULE.fullmatch(line) and not _COUNT.fullmatch(line)]
+    ruled = len(rows) < len(lines)
+    if len(rows) < 2 or not all(b"|" in row[1:] and (ruled or row.startswith(b"|")) for row in rows[:-1]):
         return data
-    return _BAR.sub(b"|", _BARS.sub(b"", _RULE.sub(b"", data)))
+    data = _BAR.sub(b"|", _BARS.sub(b"", _COUNT.sub(b"", _RULE.sub(b"", data))))
+    types = next((line for line in data[: 1 << 16].splitlines()[1:] if line not in (b"", *data.split()[:1])), b"")
+    return data.replace(types, b"", 1) if types and all(map(_TYPES.fullmatch, types.split(b"|"))) else data
 
 
 def lines_above(data: bytes, marks: Sequence[str]) -> int:
@@ -109,8 +131,15 @@ def levels(names: Sequence[str], rows: Rows) -> int:
 
 
 def joined(names: Sequence[str], below: Rows) -> list[str]:
-    """One name for each column: those of all levels, one that spans several columns for each of them."""
+    """One name for each column: those of all levels, one that spans several columns for each of them.
+
+    A last line that names the first columns alone has the names of pandas' index; above these it names the levels.
+    """
     levels = [list(map(str.strip, row)) for row in (names, *below)]
+    index = sum(1 for _ in itertools.takewhile(bool, levels[-1]))
+    if not any(levels[-1][index:]):
+        for level in levels[:-1]:
+            level[:index] = [""] * index
     for upper, lower in itertools.pairwise(levels):
         for at in range(1, len(upper)):
             if not upper[at] and lower[at]:

@@ -112,6 +112,9 @@ def _one_header(
     elif units := units_below(bare, rows):
         made, count = units, 1
         notes.append("the line below its header has the units")
+    elif unnamed and bare[1:].count("") == 1 and _are_levels([row[bare.index("", 1) :][:1] for row in rows]):
+        made = [name or ("quantile" if at else "") for at, name in enumerate(names)]
+        notes.append("its column without a name has levels of quantiles")
     elif rows and all(len(row) == len(names) + 1 for row in rows):
         made = ["", *names]
         notes.append("its first column has no name, as R writes row names")
@@ -119,6 +122,11 @@ def _one_header(
         return data, names, rows
     header = delimiter.join(map(_quoted, made)).encode()
     return with_header(data, header, lines[0], lines[count + 1]), made, rows[count:]
+
+
+def _are_levels(cells: list[tuple[str, ...]]) -> bool:
+    """Are all of these shares between 0 and 1, as pandas' quantile() puts beside its groups?"""
+    return all(cell and PLAIN.fullmatch(cell[0].strip()) and 0 < float(cell[0]) < 1 for cell in cells)
 
 
 def rows_of(path: Path, data: bytes, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:

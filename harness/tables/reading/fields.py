@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _PADDED = re.compile(r"[+-]?0\d+")
 _QUOTED_FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
+# Any odd number with many bits set here and there.
+_WEIGHT = np.uint64(0x9E3779B97F4A7C15)
+_MEASURED_RATES = {"throughput", "bandwidth", "bw", "goodput", "rate", "tput", "durchsatz", "debit", "requests", "ops"}
 _VERSIONS = {"version", "release", "build", "kernel", "uname", "commit", "sha", "hash", "rev", "revision", "os", "tag"}
 
 
@@ -110,6 +114,12 @@ def _kind(name: str, at: int, text: Text, mapping: Mapping) -> str:
         return "text"
     if all(_plain(field, text.decimal) for field in fields):
         return "number"
+    if (
+        not asked
+        and not _MEASURED_RATES.intersection(words_of(name))
+        and any((cell := number_of(field, text.decimal)) and cell[1] in ("bit/s", "1/s") for field in fields)
+    ):
+        return "text"  # the speed of a link, not what went over it
     with_units = any((cell := number_of(field, text.decimal)) and cell[1] for field in fields)
     return "text" if with_units and is_setting(name) and not asked else "cells"
 
@@ -179,7 +189,8 @@ def _column(column: pa.ChunkedArray) -> Column:
     """A column of the fast reader, whose own ways to make arrays of it load pandas."""
     chunks = column.unify_dictionaries().chunks
     if str(column.type) == "string":
-        return Texts.of([one for chunk in chunks for one in chunk.to_pylist()])
+        stored = _Stored(chunks)
+        return Texts(np.arange(len(stored)), stored) if _all_differ(chunks) else Texts.of(list(stored))
     if str(column.type) != "double":
         codes = [np.frombuffer(chunk.indices.buffers()[1], np.int32, len(chunk), 4 * chunk.offset) for chunk in chunks]
         names = chunks[0].dictionary if chunks else None
@@ -187,6 +198,44 @@ def _column(column: pa.ChunkedArray) -> Column:
         return Texts(whole, names.to_pylist if names is not None else [], len(names) if names is not None else 0)
     values = [_floats(chunk) for chunk in chunks]
     return Numbers(np.concatenate(values) if len(values) != 1 else values[0])
+
+
+class _Stored(Sequence[str]):
+    """The texts of the fast reader, made as they are asked for: of a hundred thousand ids a few are."""
+
+    def __init__(self, chunks: Sequence[pa.Array]) -> None:
+        self._chunks = chunks
+
+    def __len__(self) -> int:
+        return sum(map(len, self._chunks))
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(chunk.to_pylist() for chunk in self._chunks)
+
+    def __getitem__(self, at: Any) -> Any:
+        for chunk in self._chunks:
+            if at < len(chunk):
+                return chunk[int(at)].as_py()
+            at -= len(chunk)
+        raise IndexError(at)
+
+
+def _all_differ(chunks: Sequence[pa.Array]) -> bool:
+    """Is every text another, as is sure where all are equally long and their sums of eights of bytes differ?"""
+    sums = []
+    for chunk in chunks:
+        if not len(chunk):
+            continue
+        _, offsets, texts = chunk.buffers()
+        ends = np.frombuffer(offsets, np.int32, len(chunk) + 1, 4 * chunk.offset)
+        size = int(ends[1] - ends[0])
+        if not size or bool((np.diff(ends) != size).any()):
+            return False
+        eights = np.zeros((len(chunk), -(-size // 8) * 8), np.uint8)
+        eights[:, :size] = np.frombuffer(texts, np.uint8, size * len(chunk), int(ends[0])).reshape(len(chunk), size)
+        sums.append(eights.view(np.uint64) @ _WEIGHT ** np.arange(eights.shape[1] // 8, dtype=np.uint64))
+    every = np.sort(np.concatenate(sums)) if sums else np.empty(0)
+    return bool((every[1:] != every[:-1]).all())
 
 
 def _floats(chunk: pa.Array) -> Floats:

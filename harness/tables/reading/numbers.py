@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-from harness.columns.names import TO_US, plain_unit
+from harness.columns.names import TO_US, stated_unit
 
-BLANKS = ("", "NA", "NaN", "nan", "N/A", "n/a", "NULL", "null", "None", "<NA>", "#N/A", "-", "--", "NaT")
+BLANKS = ("", "NA", "NaN", "nan", "N/A", "n/a", "NULL", "null", "None", "<NA>", "#N/A", "-", "--", "---", "NaT")
 """Texts that stand for no value in a column of numbers."""
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -39,7 +39,10 @@ def form_of(text: str) -> str:
 
 
 def number_of(text: str, decimal: str = ".") -> tuple[float, str] | None:
-    """A cell's value and unit ("" without one): "12.3us", "1,234.5", "1 234,5 ms"; None for no finite number."""
+    """A cell's value and unit ("" without one): "12.3us", "9.4 Gbit/s" (in bit/s), "1,234.5", "1 234,5 ms".
+
+    None for no finite number.
+    """
     text = text.strip()
     if PLAIN.fullmatch(text) and not (decimal == "," and POINT_GROUPS.fullmatch(text)):
         value = float(text)
@@ -47,13 +50,13 @@ def number_of(text: str, decimal: str = ".") -> tuple[float, str] | None:
     match = _CELL.fullmatch(text)
     if match is None:
         return None
-    unit = plain_unit(match[2]) if match[2] else ""
+    unit, size = stated_unit(match[2]) if match[2] else ("", 1.0)
     if match[2] and not unit:
         return None
     digits = _ungrouped(match[1].strip(), decimal)
     if digits is None or not PLAIN.fullmatch(digits):
         return None
-    value = float(digits)
+    value = float(digits) * size
     return (value, unit) if math.isfinite(value) else None
 
 

@@ -32,7 +32,8 @@ def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[
 
     Raises InputError where the user says that rows are requests, and not one column can be their latency.
     """
-    raw = [column for column in read if column.role == "metric" and _is_raw(column)]
+    dated = any(column.role == "time" for column in read)
+    raw = [column for column in read if column.role == "metric" and _is_raw(column, dated)]
     candidates = read if mapping.per == "request" else raw
     asked = [column for column in candidates if column.role == "metric" and column.name in mapping.metrics.values()]
     raw = asked if len(asked) == 1 else _whole(raw)
@@ -55,12 +56,16 @@ def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[
     return _gathered(runs, read, raw[0], apart, codes)
 
 
-def _is_raw(column: ColumnRead) -> bool:
-    """Is this a single latency, of no statistic?"""
+def _is_raw(column: ColumnRead, dated: bool) -> bool:
+    """Is this a single latency, of no statistic? dated: another column has the time of day, so that `time` is none."""
     name = understood(column.name)
     if name.stat or name.unit not in ("", *TO_US):
         return False
-    return name.timed or bool(_SPANS.intersection(name.words)) or (name.is_time and _RAW.issuperset(name.words))
+    return (
+        name.timed
+        or bool(_SPANS.intersection(name.words))
+        or ((name.is_time or (dated and bool(name.words))) and _RAW.issuperset(name.words))
+    )
 
 
 def _whole(raw: list[ColumnRead]) -> list[ColumnRead]:

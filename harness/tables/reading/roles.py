@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness import columns
-from harness.columns.names import COUNTED, Name, canonical, understood
+from harness.columns.names import COUNTED, Name, canonical, subject_of, understood
 from harness.tables.reading.account import ColumnRead, Mapping, Role
 from harness.tables.reading.seen import Seen
 from harness.tables.reading.vocabulary import (
@@ -50,7 +50,7 @@ def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) ->
         if quantiles and name.stat and not name.words and not name.subject and not name.unit:
             # A mean beside quantiles of a latency is that latency's.
             name = names[one.name] = replace(name, subject="latency")
-        read.append(_declared(one, mapping, name) or _known(one) or _guessed(one, name))
+        read.append(_declared(one, mapping, name) or _part_of_time(one, names) or _known(one) or _guessed(one, name))
     read = _with_case(read, seen, mapping)
     if not any(column.role == "metric" for column in read):
         read = [_rescued(column, one, names[one.name]) for column, one in zip(read, seen, strict=True)]
@@ -65,7 +65,7 @@ def _named(text: str, mapping: Mapping, units: Lookup[str, str]) -> Name:
         typed = mapping.units.get("", "")
     if not typed:
         return name
-    subject = name.subject or ("latency" if name.stat and not name.words else "")
+    subject = name.subject or ("latency" if name.stat and not name.words else subject_of(name, typed))
     return replace(name, unit=typed, scale=1.0, subject=subject)
 
 
@@ -98,6 +98,13 @@ def _declared(one: Seen, mapping: Mapping, name: Name) -> ColumnRead | None:
         meant = replace(meant, unit=name.unit, scale=1.0)
     here = called if called in columns.BY_NAME else canonical(called, meant)
     return _metric(one.name, meant, here)
+
+
+def _part_of_time(one: Seen, names: Lookup[str, Name]) -> ColumnRead | None:
+    """The microseconds of a time whose seconds are another column, as pgbench logs them: no latency."""
+    lead = one.name.removesuffix("_us")
+    part = lead != one.name and f"{lead}_epoch" in names
+    return ColumnRead(one.name, "ignored", guess="it is part of a time") if part else None
 
 
 def _known(one: Seen) -> ColumnRead | None:

@@ -10,7 +10,7 @@ import numpy as np
 from harness.columns import TO_US
 from harness.columns.names import plain_unit, understood
 from harness.tables.columnar import Numbers, Table, Texts, table_of
-from harness.tables.reading.account import Mapping, Role
+from harness.tables.reading.account import ColumnRead, Mapping, Role
 from harness.tables.reading.roles import roles_of
 from harness.tables.reading.seen import Seen, number_text
 from harness.tables.reading.vocabulary import words_of
@@ -128,9 +128,11 @@ def _from_long(
     keys = _keys(others, mapping, units)
     groups = others.groupby(keys, sort=False, dropna=False).ngroup() if keys else pd.Series(0, index=frame.index)
     table = pd.DataFrame({"group": groups, "title": titles, "value": values})
+    time = _time_of(others, mapping, units)
     table["again"] = table.groupby(["group", "title"], sort=False).cumcount()
     wide = table.pivot(index=["group", "again"], columns="title", values="value")
     wide = wide[list(dict.fromkeys(titles))]
+    times = others[time].groupby([table["group"], table["again"]]).first().loc[wide.index].to_numpy() if time else None
     firsts = others[keys].groupby(groups.to_numpy(), sort=False).head(1)
     rows = wide.index.get_level_values("group").to_numpy()
     place = {group: at for at, group in enumerate(groups.loc[firsts.index])}
@@ -139,6 +141,7 @@ def _from_long(
     wide.columns = pd.Index(map(str, wide.columns))
     note = f"a row a figure: {metric} names it, {value} has it"
     clean = left.drop(columns=[name for name in left.columns if name in wide.columns])
+    clean = clean if times is None else clean.assign(**{time: times})
     return pd.concat([clean, wide], axis=1), (note,), units | {name: unit for name, unit in of_cells.items() if unit}
 
 
@@ -148,12 +151,22 @@ def _titles(names: pd.Series) -> pd.Series:
 
     if not pd.api.types.is_numeric_dtype(names.dtype):
         return names.str.strip()
-    levels = {level: f"p{number_text(100 * level if 0 < level < 1 else level)}" for level in names.unique()}
+    # Shares of 1, whose last is the maximum, or of 100.
+    shares = bool((names <= 1).all()) and bool((names < 1).any())
+    levels = {level: f"p{number_text(100 * level if shares or 0 < level < 1 else level)}" for level in names.unique()}
     return names.map(levels).astype("str")
 
 
 def _keys(others: pd.DataFrame, mapping: Mapping, units: Units) -> list[str]:
     """The columns that tell runs apart; times and notes of single figures do not."""
+    return [column.name for column in _roles(others, mapping, units) if column.role in _KEPT]
+
+
+def _time_of(others: pd.DataFrame, mapping: Mapping, units: Units) -> str:
+    """The column that has the time of a figure, if there is one: a run's, or a request's, is that of its first."""
+    return next((column.name for column in _roles(others, mapping, units) if column.role == "time"), "")
+
+
+def _roles(others: pd.DataFrame, mapping: Mapping, units: Units) -> list[ColumnRead]:
     table = table_of(others)
-    read = roles_of([Seen(name, table[name]) for name in table.names], mapping, units)
-    return [column.name for column in read if column.role in _KEPT]
+    return roles_of([Seen(name, table[name]) for name in table.names], mapping, units)

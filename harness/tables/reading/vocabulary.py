@@ -31,7 +31,9 @@ REPEATS = _words(
     "cycle measurement lauf durchlauf wiederholung versuch messung messreihe essai execution mesure corrida ejecucion "
     "medicion repeticion prova esecuzione misura"
 )
-SEQUENCE = _words("index idx i id seq sequence row line n request req packet sample nr no num number msg message")
+SEQUENCE = _words(
+    "index idx i id seq sequence row line n request req transaction txn packet sample nr no num number msg message"
+)
 TOTALS = _words("iterations samples repetitions repeats")
 TIMES = _words(
     "time timestamp ts date datetime when start started begin began epoch utc end day stamp ended at finished created"
