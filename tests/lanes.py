@@ -29,7 +29,11 @@ HOST_WORKER = "gw0"
 # Of tests/netns, those that measure nothing that matters and set nothing that no namespace hides.
 ASIDE = {
     f"tests/netns/test_{name}.py"
-    for name in ("engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "signals", "two_hosts_lost")
+    for name in (
+        *("descendants", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "mininet"),
+        *("newcomer", "nic_lease", "node_sysctls", "overlays", "planted", "remains", "signals", "switched_links"),
+        *("two_hosts_lost", "used_again"),
+    )
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.
 WHOLE = {"tests/vm/test_one_guest.py"}
