@@ -30,9 +30,9 @@ HOST_WORKER = "gw0"
 ASIDE = {
     f"tests/netns/test_{name}.py"
     for name in (
-        *("ci", "descendants", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "import_real"),
-        *("mininet", "newcomer", "nic_lease", "node_sysctls", "overlays", "planted", "remains"),
-        *("signals", "switched_links", "tune", "two_hosts", "two_hosts_lost", "used_again"),
+        *("descendants", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "import_real", "mininet"),
+        *("newcomer", "node_sysctls", "overlays", "planted", "remains", "signals", "switched_links"),
+        *("two_hosts_lost", "used_again"),
     )
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.
@@ -40,7 +40,6 @@ WHOLE = {"tests/vm/test_one_guest.py"}
 # About how many seconds units take on a quiet machine that take more than five: nobody is to begin one when the rest is
 # done. `pytest --timeline FILE` measures them; a unit that is not here counts a tenth of a second for each test.
 SECONDS: dict[str, int] = {
-    "tests/netns/test_ci.py": 8,
     "tests/netns/test_engines.py": 60,
     "tests/netns/test_fleet.py": 110,
     "tests/netns/test_fleet_dask.py": 25,
@@ -49,8 +48,6 @@ SECONDS: dict[str, int] = {
     "tests/netns/test_mininet.py": 10,
     "tests/netns/test_planted.py": 8,
     "tests/netns/test_signals.py": 20,
-    "tests/netns/test_tune.py": 15,
-    "tests/netns/test_two_hosts.py": 20,
     "tests/netns/test_two_hosts_lost.py": 65,
     "tests/unit/test_compare_experiments.py": 10,
     "tests/unit/test_csv_pandas.py": 8,
