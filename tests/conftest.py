@@ -9,6 +9,7 @@ With workers (pytest -n) tests/lanes.py says which worker takes which test; each
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import traceback
@@ -58,6 +59,7 @@ class Tiers:
         whole_suite = config.args_source == pytest.Config.ArgsSource.TESTPATHS
         self.outcomes: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS if whole_suite}
         self.reasons: dict[str, Counter[str]] = {}
+        self.figures = ""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         # The quick tiers first: who broke a rule of the house need not wait for real links. Within a tier the files
@@ -75,6 +77,7 @@ class Tiers:
         # The report of a worker that crashed has no properties.
         tier = _tier_of_test(report.nodeid)
         self.outcomes.setdefault(tier, Counter())
+        self.figures = str(dict(getattr(report, "user_properties", ())).get(house.FIGURES, self.figures))
         if report.when == "call" or report.outcome != "passed":
             self.outcomes[tier][report.outcome] += 1
         if report.skipped and isinstance(report.longrepr, tuple):
@@ -94,8 +97,8 @@ class Tiers:
         for tier, counts in self.outcomes.items():
             told = ", ".join(f"{counts[key]} {key}" for key in ("passed", "failed", "skipped") if counts[key])
             terminalreporter.line(f"{tier:<8} {told or 'no test'}")
-            if tier == "house":
-                terminalreporter.line(f"       {house.figures()}")
+            if tier == "house" and self.figures:
+                terminalreporter.line(f"       {self.figures}")
             for reason, times in self.reasons.get(tier, Counter()).most_common():
                 terminalreporter.line(f"       skipped {times}: {reason}")
         if self.strict and not terminalreporter.config.option.collectonly:
@@ -129,6 +132,20 @@ def _no_signal_ignored() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda number, frame: None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Have no garbage looked for among the modules and the tests: they stay to the end, and are most of what there is.
+
+    To look through them again and again takes a third of the time that they take to be loaded.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

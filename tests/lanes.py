@@ -29,7 +29,11 @@ HOST_WORKER = "gw0"
 # Of tests/netns, those that measure nothing that matters and set nothing that no namespace hides.
 ASIDE = {
     f"tests/netns/test_{name}.py"
-    for name in ("engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "signals", "two_hosts_lost")
+    for name in (
+        *("descendants", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "import_real", "mininet"),
+        *("newcomer", "node_sysctls", "overlays", "planted", "remains", "signals", "switched_links"),
+        *("two_hosts_lost", "used_again"),
+    )
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.
 WHOLE = {"tests/vm/test_one_guest.py"}
@@ -41,6 +45,8 @@ SECONDS: dict[str, int] = {
     "tests/netns/test_fleet_dask.py": 25,
     "tests/netns/test_fleet_faults.py": 150,
     "tests/netns/test_fleet_page.py": 40,
+    "tests/netns/test_mininet.py": 10,
+    "tests/netns/test_planted.py": 8,
     "tests/netns/test_signals.py": 20,
     "tests/netns/test_two_hosts_lost.py": 65,
     "tests/unit/test_compare_experiments.py": 10,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import house
 from tools.house import arrows_of, floors_of, loose_of, rooms_of
 from tools.source import Module, cycles, load_modules
 
@@ -92,9 +93,11 @@ def rank(part: str) -> int:
     pytest.fail(f"harness.{part} is on no floor of FLOORS in tests/test_house.py: give it its place")
 
 
-def test_the_house_keeps_its_measure() -> None:
+def test_the_house_keeps_its_measure(record_property: Callable[[str, object], None]) -> None:
     rooms, arrows = rooms_of(MODULES), arrows_of(MODULES)
     floors = floors_of(rooms, arrows)
+    # Printed among the tiers.
+    record_property(house.FIGURES, house.in_words(rooms, floors, arrows))
     assert sorted(rooms) == sorted(room for row in FLOORS for room in row)
     assert len(rooms) <= MAX_ROOMS
     assert len(loose_of(rooms)) <= MAX_LOOSE_MODULES

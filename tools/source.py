@@ -36,6 +36,13 @@ class Module:
 
     def imports(self) -> Named:
         """Every imported module as (line, dotted name), wherever it stands but for type checkers only."""
+        return iter(self._imports)
+
+    @cached_property
+    def _imports(self) -> list[tuple[int, str]]:
+        return list(self._look_for_imports())
+
+    def _look_for_imports(self) -> Named:
         for node in _walk_runtime(self.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:

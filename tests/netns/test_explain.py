@@ -41,7 +41,7 @@ def instances() -> set[str]:
 
 def test_what_was_done_to_requests_is_what_they_met(tmp_path: Path) -> None:
     before = instances()
-    workload = {"kind": "load", "from": "client", "to": "server", "warmup": "50ms", "duration": "600ms"}
+    workload = {"kind": "load", "from": "client", "to": "server", "warmup": "50ms", "duration": "300ms"}
     stall = {"workload": {"stall": "3ms", "stall_every": "30ms"}}
     cases = {"hog": {"contention": HOGS}, "stall": stall}
     file = experiment.write(tmp_path, workload=workload, settings=FIFO, cases=cases, trace="tail")

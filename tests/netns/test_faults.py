@@ -46,7 +46,7 @@ def killing(word: str, after_s: float) -> Iterator[None]:
                     time.sleep(after_s)
                     os.kill(pid, signal.SIGKILL)
                     return
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     thread = threading.Thread(target=search)
     thread.start()

@@ -182,7 +182,7 @@ def test_two_who_install_and_look_at_once_do_not_collide(tmp_path: Path) -> None
                 "pollbench_home": str(tmp_path / "installed"),
                 "pollbench_python": str(sshhosts.POLLBENCH.parent / "python"),
                 # What it needs would come from a package index, or a directory of wheels; here is neither.
-                "pollbench_pip_args": "--no-deps --no-index",
+                "pollbench_pip_args": "--no-deps --no-index --no-compile",
             }
         )
         words = ["fleet", "doctor", "x.yaml", "-i", str(inventory), "--json"]

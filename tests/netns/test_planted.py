@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.testbed import detached
 from tests import experiment
 from tests.command import HANGS_AFTER_S, ROOT
 
@@ -38,7 +39,8 @@ def place(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "small.yaml").rename(tmp_path / "mininet.yaml")
     experiment.write(tmp_path)
     yield tmp_path
-    command(tmp_path, "down", NAME)
+    if [bed for bed in detached.all_held() if bed.name == NAME]:
+        command(tmp_path, "down", NAME)
 
 
 def command(place: Path, *words: str) -> subprocess.CompletedProcess[str]:

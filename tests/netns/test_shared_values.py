@@ -15,7 +15,7 @@ from tests import command
 
 THRESHOLDS = [Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{level}") for level in (1, 2, 3)]
 # Hosts behind one switch: so many ARP entries that the table has to be larger than it comes, for each another size.
-SMALL, LARGE = ("single,70", f"small-{os.getpid()}"), ("single,90", f"large-{os.getpid()}")
+SMALL, LARGE = ("single,65", f"small-{os.getpid()}"), ("single,68", f"large-{os.getpid()}")
 
 
 def table() -> list[int]:

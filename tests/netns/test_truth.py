@@ -62,19 +62,19 @@ def spinning(time: str) -> dict[str, Any]:
     """
     load = {"kind": "load", "from": "client", "to": "server", "protocol": "udp", "wait": "spin", "late": "5ms"}
     service = {"distribution": "clock", "time": time}
-    return load | {"rate": 4000, "service": service, "warmup": "20ms", "duration": "150ms"}
+    return load | {"rate": 4000, "service": service, "warmup": "20ms", "duration": "100ms"}
 
 
 @pytest.mark.slow
 def test_a_known_effect_is_recovered(tmp_path: Path) -> None:
-    """20 us more on the server is 20 us more round trip: within the intervals of 9 of 10 experiments at least.
+    """20 us more on the server is 20 us more round trip: within the intervals of 3 of 4 experiments at least.
 
     By the clock, because the effect has to be known: how long counted work takes depends on the CPU's speed, which
     varies by more than an interval is wide.
     """
     cases = {"forty": {}, "sixty": {"workload": {"service": {"time": "60us"}}}}
     found: list[Interval] = []
-    for attempt in range(14):
+    for attempt in range(8):
         path = experiment.write(tmp_path, workload=spinning("40us"), cases=cases, repeat=8, seed=attempt)
         done = command.run("run", path, "-o", tmp_path / str(attempt), "--wait")
         assert done.returncode in (0, 1), done.stderr
@@ -83,9 +83,9 @@ def test_a_known_effect_is_recovered(tmp_path: Path) -> None:
         difference = row.change.difference
         # Without one the host's other work left too few valid runs to answer by.
         found += [difference.interval] if difference and difference.interval else []
-        if len(found) == 10:
+        if len(found) == 4:
             break
-    assert len(found) == 10, "too few experiments were left alone"
-    assert sum(each.low <= 20.0 <= each.high for each in found) >= 9, found
+    assert len(found) == 4, "too few experiments were left alone"
+    assert sum(each.low <= 20.0 <= each.high for each in found) >= 3, found
     # How wide they are is the noise. Narrower than the effect, one that holds it excludes none and twice it.
     assert median(each.high - each.low for each in found) < 20.0, "intervals that hold anything prove nothing"

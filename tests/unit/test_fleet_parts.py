@@ -210,7 +210,7 @@ def at_home_in_an_empty_directory(made: Path, tmp_path: Path) -> None:
     empty.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python")]
-    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", str(made)], check=True)
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", "--no-compile", str(made)], check=True)
     # What it depends on is here already; its directory comes last, and the .pth files in it count for nothing.
     site = next(home.glob("lib/python*/site-packages"))
     (site / "others.pth").write_text(str(Path(pytest.__file__).parents[1]) + "\n")
