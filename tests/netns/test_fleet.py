@@ -103,7 +103,7 @@ def test_hosts_that_fail_cost_their_share_and_others_make_it_later(tmp_path: Pat
     assert len(table) == 13
     # The artifacts of every call of ansible-runner are there, without the environment they were made in.
     plays = sorted((results.path / "fleet" / "ansible").glob("*-fleet*"))
-    assert [play.name.partition("-")[2] for play in plays] == ["fleet_ready", "fleet_run", "fleet_ready", "fleet_run"]
+    assert [play.name.partition("-")[2] for play in plays] == ["fleet_run", "fleet_run"]
     assert all((play / "stdout").exists() and "env" not in json.loads((play / "command").read_text()) for play in plays)
 
 
@@ -126,6 +126,10 @@ def test_a_host_that_is_killed_in_the_middle_loses_nothing(tmp_path: Path) -> No
         assert "6 of 6 runs" in line_of("dut1", said, "done")
         results = the_set(tmp_path)
         assert set(by_host(results)) == {"dut1"}
+        # Every line of a host's is heard once, however often it was looked at.
+        log = (results.path / "fleet" / "logs" / "dut1.log").read_text().splitlines()
+        runs = [line.partition(" ")[2].partition("/6 ")[0] for line in log if "/6  " in line]
+        assert runs == [str(number) for number in range(1, 7)], log
         on_disk = {
             json.loads(path.read_text())["run_id"]: json.loads(path.read_text())["started_utc"]
             for path in bed.hosts["dut2"].directory.glob("*/*/results/fl/*/runs/[!.]*/run.json")
