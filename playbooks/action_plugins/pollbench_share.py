@@ -174,15 +174,14 @@ class ActionModule(ActionBase):
             "n=0; while [ ! -s pid ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done; [ -s pid ]"
         )
         failure, inline = self._ship({"share.json": share, "experiment.yaml": self._own("fleet_experiment")})
-        if failure:
-            full = f"its disk is full ({self.directory})" if "No space" in failure else ""
-            return {"failed": True, "msg": full or failure}
-        code, _, err = self._shell(f"{inline} {{ {text}; }}", tries=1, data=key)
-        if code:
-            _, disk, _ = self._shell(f"df -Pk {shlex.quote(self.directory)} | tail -n 1")
-            full = f"its disk is full ({self.directory})" if "No space" in err else self._full(disk)
-            return {"failed": True, "msg": full or f"the run does not start: {_last(err) or 'no process'}"}
-        return {"changed": True}
+        code, err = 1, failure
+        if not failure:
+            code, _, err = self._shell(f"{inline} {{ {text}; }}", tries=1, data=key)
+        if not code:
+            return {"changed": True}
+        _, disk, _ = self._shell(f"df -Pk {shlex.quote(self.directory)} | tail -n 1")
+        full = f"its disk is full ({self.directory})" if "No space" in err else self._full(disk)
+        return {"failed": True, "msg": full or failure or f"the run does not start: {_last(err) or 'no process'}"}
 
     def _controller(self) -> str:
         """The address by which the host reaches this machine: the one it was reached from, if none is named."""
@@ -247,12 +246,7 @@ class ActionModule(ActionBase):
             why = f"the run cannot be followed: {_last(err) or code}"
             return {"failed": True, "msg": why, "done": True, "lines": []}
         self._known[self.place] = known + len(lines)
-        result: dict[str, Any] = {
-            "lines": lines,
-            "known": known + len(lines),
-            "done": state != "running",
-            "state": state,
-        }
+        result: dict[str, Any] = {"lines": lines, "done": state != "running", "state": state}
         if result["done"]:
             result["reason"] = self._full(disk) or ("it was killed" if state == "died" else "")
         return result

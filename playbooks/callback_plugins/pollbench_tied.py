@@ -45,7 +45,7 @@ class CallbackModule(CallbackBase):
             os.register_at_fork(after_in_child=_tie)  # workers, which lead sessions of their own
             if os.getppid() != int(parent):
                 os.kill(os.getpid(), signal.SIGKILL)
-            # It would ask a thousand times a second whether anything has come: 4 % of a CPU while hosts measure.
+            # It would ask a thousand times a second whether anything has come: 5 % of a CPU while hosts measure.
             constants.DEFAULT_INTERNAL_POLL_INTERVAL = max(constants.DEFAULT_INTERNAL_POLL_INTERVAL, _POLL_S)
             # Limited while the inventory was read; from here on it is our own playbook that runs.
             _, most = resource.getrlimit(resource.RLIMIT_AS)

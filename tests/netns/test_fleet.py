@@ -37,8 +37,8 @@ def experiment(home: Path, repeat: int, duration: str = "50ms") -> None:
     (home / "x.yaml").write_text(FILE.format(repeat=repeat, duration=duration))
 
 
-def the_set(home: Path) -> ResultSet:
-    found = ResultSet.latest(home / "results", "fl")
+def the_set(home: Path, output: str = "results") -> ResultSet:
+    found = ResultSet.latest(home / output, "fl")
     assert found is not None
     return found
 
@@ -184,10 +184,12 @@ def test_interrupted_it_stops_the_hosts_puts_them_back_and_keeps_what_they_finis
 def test_every_host_makes_all_of_it_to_be_compared(tmp_path: Path) -> None:
     experiment(tmp_path, repeat=2)
     with sshhosts.open_bed(tmp_path, ["dut1", "dut2"]) as bed:
-        done = bed.pollbench("fleet", "run", "x.yaml", "-i", str(bed.inventory()), "--split", "none")
+        # A name that Ansible would take for several.
+        words = ["-i", str(bed.inventory()), "--split", "none", "-o", "our results, all"]
+        done = bed.pollbench("fleet", "run", "x.yaml", *words)
         assert done.returncode in MADE, done.stderr
     assert "fleet.host=dut1" in done.stdout
-    results = the_set(tmp_path)
+    results = the_set(tmp_path, "our results, all")
     assert {host: len(records) for host, records in by_host(results).items()} == {"dut1": 4, "dut2": 4}
     assert {record.factors["fleet.host"] for record in results.records()} == {"dut1", "dut2"}
 

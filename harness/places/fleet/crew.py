@@ -264,7 +264,7 @@ class Crew:
         base |= {"fleet_id": self.ident, **variables}
         unneeded = [] if begun else ["begun"]
         unneeded += [] if self._wheel else ["push"]
-        options = ["--limit", f"@{limit}", *(["--skip-tags", ",".join(unneeded)] if unneeded else [])]
+        skipped = ["--skip-tags", ",".join(unneeded)] if unneeded else []
         # Two that wait for each other have to be followed at the same time.
         forks = max(min(self.forks, len(names)), 2 if self.pair else 1)
 
@@ -278,7 +278,10 @@ class Crew:
                 self.board.tell(host, outcomes.failed[host], "failed")
 
         artifacts = self.directory / "ansible"
-        played = play(name, self.inventories, base, artifacts, take, self.stopping, options, forks)
+        with open(limit) as hosts:
+            # Under a name in which Ansible sees no second pattern, whatever the directory of results is called.
+            options = ["--limit", f"@/proc/{os.getpid()}/fd/{hosts.fileno()}", *skipped]
+            played = play(name, self.inventories, base, artifacts, take, self.stopping, options, forks)
         if not outcomes.heard or (played.status != "successful" and not outcomes.failed):
             raise explain(played, f"play {name}")
         for host in (host for host in names if host not in outcomes.heard):
