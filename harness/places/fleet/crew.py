@@ -84,6 +84,7 @@ class Crew:
         before: the set of an earlier attempt: what that left running is stopped, and what it finished of the `known`
         runs is merged. serving: variables by which these hosts start a worker in the same play.
         """
+        messages: dict[str, list[str]] = {}
         for name in self.hosts:
             self.board.tell(name, "looking")
 
@@ -92,9 +93,9 @@ class Crew:
                 self.facts[host] = result["facts"]
             if task == "Fetch" and before is not None:
                 merge(before, self.incoming / host, known)
+            messages[host] = [*messages.get(host, ()), *result.get("lines", ())]
             if task == "Follow" and result.get("done"):
-                lines = [line for line in result.get("lines", []) if line.strip()]
-                outcomes.failed[host] = why_ended(result, lines)
+                outcomes.failed[host] = why_ended(result, messages[host])
                 self.board.tell(host, outcomes.failed[host], "failed")
 
         outcomes = Outcomes(take)
