@@ -39,6 +39,12 @@ def playbooks_dir() -> Path:
     raise MissingError("find the playbooks", str(package), "they are not there", "install pollbench again")
 
 
+def load() -> None:
+    """Load what a play needs, which is best done while something else is waited for."""
+    import ansible.config.manager  # noqa: F401
+    import ansible_runner  # noqa: F401
+
+
 def play(
     name: str,
     inventory: Sequence[str],

@@ -18,19 +18,22 @@ import shlex
 import shutil
 import signal
 import tarfile
+import time
 import zlib
-from typing import Any
+from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
 
 DOCUMENTATION = """
 action: pollbench_share
 short_description: Look at, start, follow, fetch, stop and clean a share of a fleet's plan on a host
+description:
+  - Where and what is in variables (pollbench_dir, pollbench_command, fleet_id and others), which are read here; a
+    template in a task's arguments would be compiled anew for every host.
 options:
-  do: {description: look, start, follow, fetch, stop or clean, type: str, required: true}
-  directory: {description: The directory of the fleet's set on the host, type: path, required: true}
-  attempt: {description: Which attempt below it, type: str}
-  command: {description: The pollbench command there, type: str}
+  do: {description: look, start, follow, fetch, doctor, stop or clean, type: str, required: true}
+  attempt: {description: Which attempt below the set's directory, type: str}
+  wait_s: {description: How long to wait for the next line, type: int}
 """
 
 _PR_SET_PDEATHSIG = 1
@@ -48,6 +51,8 @@ e=$({{ {{ (
 printf '\\n%s|\\n' {mark}; printf %s "$e" | gzip -1 | base64; printf '\\n%s>\\n' {mark}
 """
 _TRIES = 3
+_HOME = "/var/lib/pollbench"
+_TURN_S = 0.02
 _ROOT = "root is needed there: ansible_user=root, or ansible_become and what it asks for, in the inventory"
 
 
@@ -56,10 +61,11 @@ class Damaged(Exception):  # noqa: N818
 
 
 class ActionModule(ActionBase):
-    """Six small things; each is one or two shell commands on the host."""
+    """Seven small things; each is one or two shell commands on the host."""
 
     _requires_connection = True
-    _known = 0
+    # How many lines are known, by place; of the class, since Ansible makes a new object for every look (until: done).
+    _known: ClassVar[dict[str, int]] = {}
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Do one of them; what it found is the task's result."""
@@ -67,14 +73,29 @@ class ActionModule(ActionBase):
             # A fork of the play, which ends with pollbench; as the play does, by the callback pollbench_tied.
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         result: dict[str, Any] = super().run(tmp, task_vars)
-        self.given = self._task.args
-        self.directory = str(self.given["directory"])
+        self.given, self.variables = self._task.args, task_vars or {}
+        # Of all sets, where none is named.
+        self.directory = f"{self._own('pollbench_dir', f'{_HOME}/fleet')}/{self._own('fleet_id')}".rstrip("/")
         self.place = f"{self.directory}/{self.given.get('attempt', '')}".rstrip("/")
         try:
             result.update(getattr(self, "_" + str(self.given["do"]))())
         except Damaged as error:
             result.update({"failed": True, "msg": f"what the host printed came damaged: {error}"})
         return result
+
+    def _own(self, name: str, default: str = "") -> str:
+        """The host's variable of that name."""
+        return str(self._templar.template(self.variables.get(name, default)))
+
+    def _command(self) -> str:
+        """The pollbench command there: the one that is named, or where it has been installed."""
+        installed = f"{self._own('pollbench_home', _HOME)}/{self._own('pollbench_wheel_id')}/venv/bin/pollbench"
+        return self._own("pollbench_command", installed)
+
+    def _share(self) -> str:
+        """The file with the host's share of the attempt; "" where it has none."""
+        path = os.path.join(self._own("fleet_shares"), f"{self._own('inventory_hostname')}.json")
+        return path if os.path.exists(path) else ""
 
     def _shell(self, text: str, tries: int = _TRIES, data: bytes | None = None) -> tuple[int, str, str]:
         """(exit code, output, errors) of a command on the host; tries: how often, if what comes is damaged on its way.
@@ -102,7 +123,7 @@ class ActionModule(ActionBase):
         raise Damaged(f"{why}, {tries} times" if tries > 1 else why)
 
     def _look(self) -> dict[str, Any]:
-        command, wanted = str(self.given["command"]), str(self.given["version"])
+        command, wanted = self._command(), self._own("fleet_version")
         parent = shlex.quote(os.path.dirname(self.directory))
         code, out, err = self._shell(
             f'{command} --version 2>&1; echo "@@ $?"; uname -r; nproc; id -u; mkdir -p {parent} && '
@@ -129,52 +150,61 @@ class ActionModule(ActionBase):
         return {"facts": facts}
 
     def _start(self) -> dict[str, Any]:
-        run = f"{self.given['command']} run experiment.yaml --share-file share.json -o results --wait"
-        # The empty line at the end wakes whoever follows.
+        # Who makes what is known when all have been looked at; if nobody is there any more, this ends too.
+        while not os.path.exists(os.path.join(self._own("fleet_shares"), "given")):
+            time.sleep(_TURN_S)
+        share = self._share()
+        if not share:
+            return {"skipped": True}
+        run = f"{self._command()} run experiment.yaml --share-file share.json -o results --wait"
         # Whoever finds the host taken is told by whom.
-        run = f"POLLBENCH_FOR={shlex.quote(str(self.given['operator']))}; export POLLBENCH_FOR; {run}"
+        run = f"POLLBENCH_FOR={shlex.quote(self._own('fleet_operator'))}; export POLLBENCH_FOR; {run}"
         key, keep = None, ""
-        if self.given.get("key"):
-            with open(str(self.given["key"]), "rb") as file:
+        if self._own("fleet_key"):
+            with open(self._own("fleet_key"), "rb") as file:
                 key, keep = file.read(), "(umask 077 && rm -f key && cat >key) && "
             run = f"POLLBENCH_CONTROLLER={shlex.quote(self._controller())}; export POLLBENCH_CONTROLLER; {run}"
-        inner = f"echo $$ >pid; trap : TERM; {run} >out 2>log </dev/null; echo $? >exit; echo >>log"
+        # The empty line at the end wakes whoever follows, and so does the lock on `pid` whoever waits for a while.
+        inner = "exec 9>>pid; flock 9; echo $$ >pid; trap : TERM; "
+        inner += f"{run} >out 2>log </dev/null 9>&-; echo $? >exit; echo >>log"
         place = shlex.quote(self.place)
         text = (
             f"cd {place} && rm -f pid exit && : >log && {keep}"
             f"{{ setsid sh -c {shlex.quote(inner)} {place} </dev/null >/dev/null 2>&1 & }} && "
             "n=0; while [ ! -s pid ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done; [ -s pid ]"
         )
-        failure, inline = self._ship("share.json", "experiment.yaml")
-        if failure:
-            full = f"its disk is full ({self.directory})" if "No space" in failure else ""
-            return {"failed": True, "msg": full or failure}
-        code, _, err = self._shell(f"{inline} {{ {text}; }}", tries=1, data=key)
-        if code:
-            full = f"its disk is full ({self.directory})" if "No space" in err else self._full()
-            return {"failed": True, "msg": full or f"the run does not start: {_last(err) or 'no process'}"}
-        return {"changed": True}
+        failure, inline = self._ship({"share.json": share, "experiment.yaml": self._own("fleet_experiment")})
+        code, err = 1, failure
+        if not failure:
+            code, _, err = self._shell(f"{inline} {{ {text}; }}", tries=1, data=key)
+        if not code:
+            return {"changed": True}
+        _, disk, _ = self._shell(f"df -Pk {shlex.quote(self.directory)} | tail -n 1")
+        full = f"its disk is full ({self.directory})" if "No space" in err else self._full(disk)
+        return {"failed": True, "msg": full or failure or f"the run does not start: {_last(err) or 'no process'}"}
 
     def _controller(self) -> str:
         """The address by which the host reaches this machine: the one it was reached from, if none is named."""
+        named = self._own("pollbench_controller")
         if self._connection.transport == "local":
             # What the environment says of ssh there is how the user came here.
-            return str(self.given.get("controller") or "127.0.0.1")
+            return named or "127.0.0.1"
         mark = f"pollbench-{secrets.token_hex(8)}"
         # Asked as who logs in: sudo would have forgotten it.
         command = f"printf '%s<%s>' {mark} \"${{SSH_CONNECTION%% *}}\""
         printed = str(self._low_level_execute_command(command, sudoable=False)["stdout"])
         address = printed.partition(f"{mark}<")[2].partition(">")[0]
-        return str(self.given.get("controller") or address or "127.0.0.1")
+        return named or address or "127.0.0.1"
 
-    def _ship(self, *names: str) -> tuple[str, str]:
+    def _ship(self, files: dict[str, str]) -> tuple[str, str]:
         """Put files into the attempt's directory, in words that fit a command line: (why not, or ""; what is left).
 
+        files: by their names there, where they are here.
         What is left to do is the beginning of the command that comes next: small files need no round of their own.
         """
         place, rounds, inline = (shlex.quote(self.place), [list[str]()], f"mkdir -p {shlex.quote(self.place)} && ")
-        for name in names:
-            with open(str(self.given[name.partition(".")[0]]), "rb") as file:
+        for name, path in files.items():
+            with open(path, "rb") as file:
                 data = base64.b64encode(gzip.compress(file.read())).decode()
             rounds[-1].append(f": >{place}/.{name}")
             for at in range(0, len(data), _WORD_BYTES):
@@ -188,42 +218,42 @@ class ActionModule(ActionBase):
         for words in rounds[:-1]:
             code, _, err = self._shell(inline + " && ".join(words))
             if code:
-                return f"ship {names[0]}: {' '.join(err.split())[:300] or code}", ""
+                return f"ship {next(iter(files))}: {' '.join(err.split())[:300] or code}", ""
         return "", inline + " && ".join(rounds[-1]) + " &&"
 
     def _follow(self) -> dict[str, Any]:
         """Wait, at most some seconds, for the log to grow; its new lines, and whether the run is over."""
-        # Ansible asks the same object again and again (until: done).
-        known = self._known
+        if not self._share():
+            return {"skipped": True, "done": True, "lines": []}
+        known = self._known.get(self.place, 0)
         wait_s = int(self.given.get("wait_s", 30))
         place, first = shlex.quote(self.place), known + 1
+        # Between two looks the host is left alone for a while, or until it has ended.
+        interval_s = self._own("fleet_interval_s")
+        pause = f"timeout {interval_s} flock -s pid true; " if known and interval_s else ""
         text = (
-            f"cd {place} || exit 1; p=$(cat pid); "
+            f"cd {place} || exit 1; p=$(cat pid); {pause}"
             f"timeout {wait_s} tail -n +{first} -f --pid=$p log 2>/dev/null | head -n 1 >/dev/null; "
             f"if [ -s exit ]; then s=$(cat exit); "
             f"elif grep -qa -- {place} /proc/$p/cmdline 2>/dev/null; then s=running; "
-            f'else sleep 0.2; s=$(cat exit 2>/dev/null); [ -n "$s" ] || s=died; fi; tail -n +{first} log; echo "@@ $s"'
+            f'else sleep 0.2; s=$(cat exit 2>/dev/null); [ -n "$s" ] || s=died; fi; tail -n +{first} log; '
+            'echo "@@ $s"; [ $s = running ] || df -Pk . | tail -n 1'
         )
         code, out, err = self._shell(text)
-        body, mark, state = out.rpartition("@@ ")
+        body, mark, rest = out.rpartition("@@ ")
+        lines, (state, _, disk) = body.splitlines(), rest.partition("\n")
         if not mark:
-            return {"failed": True, "msg": f"the run cannot be followed: {_last(err) or code}"}
-        lines, state = body.splitlines(), state.strip()
-        self._known += len(lines)
-        result: dict[str, Any] = {
-            "lines": lines,
-            "known": known + len(lines),
-            "done": state != "running",
-            "state": state,
-        }
+            why = f"the run cannot be followed: {_last(err) or code}"
+            return {"failed": True, "msg": why, "done": True, "lines": []}
+        self._known[self.place] = known + len(lines)
+        result: dict[str, Any] = {"lines": lines, "done": state != "running", "state": state}
         if result["done"]:
-            full = self._full()
-            result["reason"] = full or ("it was killed" if state == "died" else "")
+            result["reason"] = self._full(disk) or ("it was killed" if state == "died" else "")
         return result
 
-    def _full(self) -> str:
-        _, out, _ = self._shell(f"df -Pk {shlex.quote(self.directory)} | tail -n 1")
-        words = out.split()
+    def _full(self, disk: str) -> str:
+        """The reason, where df's line of the disk says that it is full; else ""."""
+        words = disk.split()
         # Less than a run's smallest files: the file system is full as far as we are concerned.
         if len(words) > 3 and words[3].isdigit() and int(words[3]) < 64:
             return f"its disk is full ({self.directory})"
@@ -231,13 +261,19 @@ class ActionModule(ActionBase):
 
     def _fetch(self) -> dict[str, Any]:
         """Bring every finished run that is not in the set here; what was begun and not finished has another name."""
+        share, again = self._share() if self.given.get("attempt") else "", set[str]()
+        if share:
+            with open(share, "rb") as file:
+                again.update(json.load(file).get("again", []))
+        elif self.given.get("attempt"):
+            return {"skipped": True}
         # No such directory: nothing was begun there.
         _, out, _ = self._shell(
             f"cd {shlex.quote(self.place)} 2>/dev/null && find . -path '*/runs/*/run.json' | "
             "sed 's,/run.json$,,' | tr '\\n' '\\0' | xargs -0 -r du -sk"
         )
-        wanted, there = str(self.given["into"]), str(self.given["have"])
-        again = set(self.given.get("again") or [])
+        wanted = os.path.join(self._own("fleet_incoming"), self._own("inventory_hostname"))
+        there = self._own("fleet_have")
         missing = {}
         for line in out.splitlines():
             size, _, path = line.strip().partition("\t")
@@ -297,15 +333,15 @@ class ActionModule(ActionBase):
     def _doctor(self) -> dict[str, Any]:
         """What the host's own doctor says, of the experiment if there is one."""
         place, file, before = shlex.quote(self.place), "", ""
-        if self.given.get("experiment"):
-            failure, before = self._ship("experiment.yaml")
+        if self._own("fleet_experiment"):
+            failure, before = self._ship({"experiment.yaml": self._own("fleet_experiment")})
             if failure:
                 return {"failed": True, "msg": failure}
             # Beside a file that is on hosts of this inventory, which of them it is.
-            own = shlex.quote(str(self.given["host"]))
+            own = shlex.quote(self._own("inventory_hostname"))
             file = f"{place}/experiment.yaml --host {own}"
         code, out, err = self._shell(
-            f"{before} {self.given['command']} doctor --json {file} 2>{place}.err; "
+            f"{before} {self._command()} doctor --json {file} 2>{place}.err; "
             f"cat {place}.err >&2; rm -rf -- {place} {place}.err"
         )
         begin = out.find("{")
@@ -316,8 +352,8 @@ class ActionModule(ActionBase):
 
     def _clean(self) -> dict[str, Any]:
         """Put back what a killed run left of the host, and remove the set's directory there."""
-        place, home = shlex.quote(self.directory), shlex.quote(str(self.given["home"]))
-        own = str(self.given.get("command") or "")
+        place, home = shlex.quote(self.directory), shlex.quote(self._own("pollbench_home", _HOME))
+        own = self._own("pollbench_command")
         newest = f"$(ls -t {home}/*/venv/bin/pollbench 2>/dev/null | head -n 1)"
         _, said, err = self._shell(
             f'c={shlex.quote(own)}; [ -n "$c" ] || c={newest}; [ -z "$c" ] || $c clean --json; echo "@@ $(id -u)"'

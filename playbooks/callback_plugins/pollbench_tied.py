@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 
+from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -18,6 +19,7 @@ description:
 """
 
 _PR_SET_PDEATHSIG = 1
+_POLL_S = 0.01
 
 
 def _tie() -> None:
@@ -43,6 +45,8 @@ class CallbackModule(CallbackBase):
             os.register_at_fork(after_in_child=_tie)  # workers, which lead sessions of their own
             if os.getppid() != int(parent):
                 os.kill(os.getpid(), signal.SIGKILL)
+            # It would ask a thousand times a second whether anything has come: 5 % of a CPU while hosts measure.
+            constants.DEFAULT_INTERNAL_POLL_INTERVAL = max(constants.DEFAULT_INTERNAL_POLL_INTERVAL, _POLL_S)
             # Limited while the inventory was read; from here on it is our own playbook that runs.
             _, most = resource.getrlimit(resource.RLIMIT_AS)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))

@@ -1,7 +1,8 @@
 """What limits a fleet: merging shares, tables of a big set, plays over many hosts, the overhead over a plain run.
 
 Shares are run directories as a host's store writes them. A thousand hosts are simulated by local connections to a
-program that only tells its version, so that what is measured is this end's work. The overhead is over real SSH.
+program that only tells its version, so that what is measured is this end's work. The overhead is over real SSH, and so
+is the start of a hundred hosts, of which each is a program that tells its version and sleeps.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tests.unit import synthetic
 
 SHARES, RUNS = 100, 1000
 HOSTS = 1000
+STARTED = 100
 SAMPLES_BYTES = 4_000
 EXPERIMENT = """\
 name: fl
@@ -143,9 +145,30 @@ def overhead(home: Path) -> None:
         print(f"{'a run itself, in a fleet / plainly':<58} {walls[1] / walls[0]:8.2f}")
 
 
+def starting(home: Path) -> None:
+    """From `fleet run` to the last of STARTED hosts having begun, by the file that each writes then."""
+    (home / "x.yaml").write_text(EXPERIMENT.replace("repeat: 10", f"repeat: {STARTED}"))
+    program = home / "asleep"
+    program.write_text(f"#!/bin/sh\n[ $1 != --version ] || exec echo pollbench {wheel.version()}\nexec sleep 20\n")
+    program.chmod(0o755)
+    names = [f"h{number}" for number in range(STARTED)]
+    with sshhosts.open_bed(home, names) as bed:
+        inventory = bed.inventory(**{name: {"pollbench_command": str(program)} for name in names})
+        for label, more in (("ssh's own", ""), ("curve25519-sha256", "-o KexAlgorithms=curve25519-sha256 ")):
+            inventory.write_text(inventory.read_text().replace("common_args='", f"common_args='{more}"))
+            begin = time.time()
+            done = bed.pollbench(
+                "fleet", "run", "x.yaml", "-i", str(inventory), "--forks", str(STARTED), "-o", f"results {label}"
+            )
+            begun_s = [path.stat().st_mtime - begin for path in home.glob("h*/fleet/*/attempt-1/pid")]
+            assert len([moment_s for moment_s in begun_s if moment_s > 0]) == STARTED, done.stderr[-2000:]
+            print(f"{f'the last of {STARTED} hosts begun, key exchange {label}':<58} {max(begun_s):8.1f} s", flush=True)
+            sshhosts.close_masters(home)
+
+
 def main() -> int:
     """All of it."""
-    parts = {"merging": merging, "hosts": many_hosts, "overhead": overhead}
+    parts = {"merging": merging, "hosts": many_hosts, "overhead": overhead, "starting": starting}
     for name in sys.argv[1:] or parts:
         part = parts[name]
         with tempfile.TemporaryDirectory(prefix="pb") as home:

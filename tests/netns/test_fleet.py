@@ -37,8 +37,8 @@ def experiment(home: Path, repeat: int, duration: str = "50ms") -> None:
     (home / "x.yaml").write_text(FILE.format(repeat=repeat, duration=duration))
 
 
-def the_set(home: Path) -> ResultSet:
-    found = ResultSet.latest(home / "results", "fl")
+def the_set(home: Path, output: str = "results") -> ResultSet:
+    found = ResultSet.latest(home / output, "fl")
     assert found is not None
     return found
 
@@ -103,7 +103,7 @@ def test_hosts_that_fail_cost_their_share_and_others_make_it_later(tmp_path: Pat
     assert len(table) == 13
     # The artifacts of every call of ansible-runner are there, without the environment they were made in.
     plays = sorted((results.path / "fleet" / "ansible").glob("*-fleet*"))
-    assert [play.name.partition("-")[2] for play in plays] == ["fleet_ready", "fleet_run", "fleet_ready", "fleet_run"]
+    assert [play.name.partition("-")[2] for play in plays] == ["fleet_run", "fleet_run"]
     assert all((play / "stdout").exists() and "env" not in json.loads((play / "command").read_text()) for play in plays)
 
 
@@ -126,6 +126,10 @@ def test_a_host_that_is_killed_in_the_middle_loses_nothing(tmp_path: Path) -> No
         assert "6 of 6 runs" in line_of("dut1", said, "done")
         results = the_set(tmp_path)
         assert set(by_host(results)) == {"dut1"}
+        # Every line of a host's is heard once, however often it was looked at.
+        log = (results.path / "fleet" / "logs" / "dut1.log").read_text().splitlines()
+        runs = [line.partition(" ")[2].partition("/6 ")[0] for line in log if "/6  " in line]
+        assert runs == [str(number) for number in range(1, 7)], log
         on_disk = {
             json.loads(path.read_text())["run_id"]: json.loads(path.read_text())["started_utc"]
             for path in bed.hosts["dut2"].directory.glob("*/*/results/fl/*/runs/[!.]*/run.json")
@@ -180,10 +184,12 @@ def test_interrupted_it_stops_the_hosts_puts_them_back_and_keeps_what_they_finis
 def test_every_host_makes_all_of_it_to_be_compared(tmp_path: Path) -> None:
     experiment(tmp_path, repeat=2)
     with sshhosts.open_bed(tmp_path, ["dut1", "dut2"]) as bed:
-        done = bed.pollbench("fleet", "run", "x.yaml", "-i", str(bed.inventory()), "--split", "none")
+        # A name that Ansible would take for several.
+        words = ["-i", str(bed.inventory()), "--split", "none", "-o", "our results, all"]
+        done = bed.pollbench("fleet", "run", "x.yaml", *words)
         assert done.returncode in MADE, done.stderr
     assert "fleet.host=dut1" in done.stdout
-    results = the_set(tmp_path)
+    results = the_set(tmp_path, "our results, all")
     assert {host: len(records) for host, records in by_host(results).items()} == {"dut1": 4, "dut2": 4}
     assert {record.factors["fleet.host"] for record in results.records()} == {"dut1", "dut2"}
 

@@ -96,6 +96,9 @@ def test_records_are_kept_at_one_of_the_two_ends(tmp_path: Path) -> None:
 )
 def test_why_a_run_ended_early_is_in_its_line(tmp_path: Path, state: str, lines: list[str], reason: str) -> None:
     attempt, board = of_two(tmp_path)
-    attempt.take("gen", "Follow", {"lines": lines, "done": True, "state": state})
+    # Each look brings what is new, and the last one may bring nothing.
+    for line in lines:
+        attempt.take("gen", "Follow", {"lines": [line], "done": False, "state": "running"})
+    attempt.take("gen", "Follow", {"lines": [], "done": True, "state": state})
     attempt.take("gen", "Fetch", {"fetched": 1})
     assert board.said["gen"] == f"failed: 1 of 2 runs: {reason}"

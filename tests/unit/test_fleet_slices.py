@@ -130,7 +130,7 @@ def test_a_slice_that_comes_to_nothing_is_given_up_with_the_reason(
 
 def test_a_slice_without_runs_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     slicing = of_no_hosts(tmp_path)
-    slicing.slices, slicing._left = {"slice-0001": []}, {"slice-0001"}
+    slicing.slices, slicing._left = {"slice-0001": slicing.plan.runs[:2]}, {"slice-0001"}
     with _scheduler("127.0.0.1", tmp_path, 1.0) as (_, client, _):
         future: Any = client.submit(int, key="slice-0001")
         future._state.finish()

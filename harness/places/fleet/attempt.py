@@ -21,6 +21,8 @@ TakeResult = Callable[[str, str, Mapping[str, Any]], None]
 
 UNREACHABLE = "unreachable"
 """The first word of the reason of a host that could not be reached."""
+MESSAGE = "pollbench: "
+"""How a line of a host's begins that is no progress."""
 # Tasks whose message says itself what was done.
 _OWN_WORDS = (
     "Look at the host and at the version there",
@@ -77,6 +79,7 @@ class Attempt:
     reasons: dict[str, str] = field(default_factory=dict)
     _merged: dict[str, int] = field(default_factory=dict)
     _ended_s: dict[str, float] = field(default_factory=dict)
+    _messages: dict[str, list[str]] = field(default_factory=dict)
 
     def take(self, host: str, task: str, result: Mapping[str, Any]) -> None:
         """A task of the play has ended on a host; what was fetched is merged as it comes."""
@@ -107,6 +110,9 @@ class Attempt:
 
     def _followed(self, host: str, result: Mapping[str, Any]) -> None:
         lines = [line for line in result.get("lines", []) if line.strip()]
+        # What it ends by may have come with an earlier look than its end.
+        messages = self._messages.setdefault(host, [])
+        messages += [line for line in lines if line.startswith(MESSAGE)]
         if lines:
             keep_log(self.incoming.parent, host, lines)
             if not result.get("done"):
@@ -114,7 +120,7 @@ class Attempt:
         if not result.get("done"):
             return
         self._ended_s[host] = time.monotonic()
-        self.reasons[host] = "" if result.get("state") == "0" else why_ended(result, lines)
+        self.reasons[host] = "" if result.get("state") == "0" else why_ended(result, messages)
 
     def _fetched(self, host: str, told: bool) -> None:
         came = merge(self.results, self.incoming / host, set(self.lot.host), self.lot.again)
@@ -141,7 +147,7 @@ def keep_log(directory: Path, host: str, lines: Sequence[str]) -> None:
 
 def why_ended(result: Mapping[str, Any], lines: Sequence[str]) -> str:
     """Why a host ended before its share was done: by its own last message, else by its exit code."""
-    messages = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
+    messages = [line.removeprefix(MESSAGE) for line in lines if line.startswith(MESSAGE)]
     reason, state = str(result.get("reason") or ""), str(result.get("state"))
     # As a shell says it of a program that a signal ended.
     if not reason and state.isdigit() and int(state) - 128 in set(signal.Signals):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
+import shutil
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +34,18 @@ class HostFacts(TypedDict):
     free_bytes: int
 
 
+Choose = Callable[[list[str]], tuple[Allotment, list[str]]]
+"""Called with the hosts that are ready; what each is to make, and who gets a share at all."""
+
+MEASURING = "Run each host's share of the plan"
+"""The play in playbooks/fleet_measure.yml: hosts have been looked at when it begins."""
+GIVEN = "given"
+"""The file beside shares by which playbooks/action_plugins/pollbench_share.py sees that all have been written."""
+_BECOME = (
+    "{{ (ansible_connection | default('ssh')) != 'local' and "
+    "(ansible_user | default(lookup('ansible.builtin.env', 'USER'), true)) != 'root' }}"
+)
+
 HostAnswer = dict[str, Any]
 """A host's answer when it is asked what it can do: `facts`, and `doctor`, as `pollbench doctor --json` says it there
 (`advice`, and `skips`: reasons by cell that the host would skip); `error` says why the rest is missing."""
@@ -44,7 +58,7 @@ class Crew:
     directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; board: told of each host's
     progress; stopping: asked again and again whether to end; interval_s: between two looks at a host; pair: the two
     hosts that make every run together; budget_s: how long a host may measure; facts: by host, what it said of itself;
-    more: a package that is installed beside ours.
+    more: a package that is installed beside ours; begins: called with the name of every play that begins.
     """
 
     inventories: Sequence[str]
@@ -59,6 +73,7 @@ class Crew:
     budget_s: float | None = None
     facts: dict[str, HostFacts] = field(default_factory=dict)
     more: str = ""
+    begins: Callable[[str], object] = str
     _wheel: dict[str, str] = field(default_factory=dict)
 
     def ready(
@@ -69,6 +84,7 @@ class Crew:
         before: the set of an earlier attempt: what that left running is stopped, and what it finished of the `known`
         runs is merged. serving: variables by which these hosts start a worker in the same play.
         """
+        messages: dict[str, list[str]] = {}
         for name in self.hosts:
             self.board.tell(name, "looking")
 
@@ -77,41 +93,83 @@ class Crew:
                 self.facts[host] = result["facts"]
             if task == "Fetch" and before is not None:
                 merge(before, self.incoming / host, known)
+            messages[host] = [*messages.get(host, ()), *result.get("lines", ())]
             if task == "Follow" and result.get("done"):
-                lines = [line for line in result.get("lines", []) if line.strip()]
-                outcomes.failed[host] = why_ended(result, lines)
+                outcomes.failed[host] = why_ended(result, messages[host])
                 self.board.tell(host, outcomes.failed[host], "failed")
 
         outcomes = Outcomes(take)
         variables: dict[str, Any] = {**(serving or {}), **(self._fetching(before) if before else {})}
-        self._play("fleet_serve" if serving else "fleet_ready", self.hosts, variables, outcomes)
+        self._play("fleet_serve" if serving else "fleet_ready", self.hosts, variables, outcomes, before is not None)
         if before is not None:
             settle(before)
-        return [name for name in self.hosts if name in self.facts and name not in outcomes.failed]
+        return self._able(outcomes)
 
-    def run(self, names: Collection[str], results: ResultSet, plan: Plan, lot: Allotment, name: str) -> None:
-        """Let hosts make their shares, as the attempt `name`; what each finished is merged as it comes.
+    def run(
+        self,
+        results: ResultSet,
+        plan: Plan,
+        name: str,
+        choose: Choose,
+        known: Collection[str] | None = None,
+        looked: Collection[str] = (),
+    ) -> None:
+        """Look at the hosts and let those that can make their shares, as the attempt `name`; merge as runs come.
 
+        choose: called with the hosts that can, once, what each makes; known: of an earlier attempt as for `ready`, None
+        for the first; looked: hosts that are known to be ready, and nobody else is asked.
         Raises Interrupted, when all of them have been stopped.
         """
         shares = self.directory / "shares" / name
-        sizes = self._write_shares(shares, names, plan, lot)
-        attempt = Attempt(results, lot, self.incoming, self.board, sizes, self.pair)
-        variables = self._starting(name, shares, results) | self._fetching(results)
-        variables |= {"fleet_interval_s": self.interval_s}
-        outcomes = Outcomes(attempt.take)
+        # Of an attempt that came to nothing.
+        shutil.rmtree(shares, ignore_errors=True)
+        shares.mkdir(parents=True)
+        at_work: list[Attempt] = []
+        for host in self.hosts if not looked else ():
+            self.board.tell(host, "looking")
+
+        def take(host: str, task: str, result: Mapping[str, Any]) -> None:
+            if at_work:
+                at_work[0].take(host, task, result)
+            elif task == "Fetch":
+                merge(results, self.incoming / host, known or ())
+            else:
+                self.facts.update({host: result["facts"]} if "version" in result.get("facts", {}) else {})
+
+        outcomes = Outcomes(take)
+
+        def share_out(play: str) -> None:
+            if play != MEASURING:
+                return
+            if known is not None:
+                settle(results)
+            lot, names = choose(list(looked) or self._able(outcomes))
+            sizes = self._write_shares(shares, names, plan, lot)
+            at_work.append(Attempt(results, lot, self.incoming, self.board, sizes, self.pair))
+            (shares / GIVEN).touch()
 
         def stopping() -> bool:
-            return self.stopping() or bool(attempt.left_alone(outcomes.failed))
+            return self.stopping() or bool(at_work and at_work[0].left_alone(outcomes.failed))
 
+        variables = self._starting(name, shares, results) | self._fetching(results)
+        variables |= {"fleet_interval_s": self.interval_s}
+        playing = replace(self, stopping=stopping, begins=share_out)
         try:
-            replace(self, stopping=stopping)._play("fleet_run", names, variables, outcomes)
+            book, begun = "fleet_measure" if looked else "fleet_run", known is not None
+            playing._play(book, looked or self.hosts, variables, outcomes, begun)
         except Interrupted:
-            self._stop(attempt, outcomes.failed)
+            if at_work:
+                self._stop(at_work[0], outcomes.failed)
             if self.stopping():
                 raise
         finally:
             settle(results)
+        if not at_work:
+            # All have failed at being looked at: there was nothing to begin.
+            choose([])
+
+    def _able(self, outcomes: Outcomes) -> list[str]:
+        return [name for name in self.hosts if name in self.facts and name not in outcomes.failed]
 
     def serve(self, results: ResultSet, attempt: str, service: Mapping[str, Any], key: Path) -> list[str]:
         """Look at the hosts, and start a worker of dask's on those that are ready; their names.
@@ -123,6 +181,7 @@ class Crew:
         shares.mkdir(parents=True, exist_ok=True)
         for name in self.hosts:
             (shares / f"{name}.json").write_text(json.dumps({"service": {**service, "name": name}}))
+        (shares / GIVEN).touch()
         return self.ready(serving=self._starting(attempt, shares, results) | {"fleet_key": str(key)})
 
     def _starting(self, attempt: str, shares: Path, results: ResultSet) -> dict[str, Any]:
@@ -145,7 +204,7 @@ class Crew:
             self.board.tell(name, "stopping")
         if names:
             variables = self._fetching(attempt.results)
-            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.take))
+            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.take), begun=True)
 
     def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
         """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
@@ -195,18 +254,24 @@ class Crew:
     def _fetching(self, results: ResultSet) -> dict[str, str]:
         return {"fleet_have": str(results.path / "runs"), "fleet_incoming": str(self.incoming)}
 
-    def _play(self, name: str, names: Collection[str], variables: Mapping[str, Any], outcomes: Outcomes) -> None:
+    def _play(
+        self, name: str, names: Collection[str], variables: Mapping[str, Any], outcomes: Outcomes, begun: bool = False
+    ) -> None:
+        """Play a playbook on some of the hosts. begun: first stop and fetch what an earlier attempt left there."""
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = self.directory / "limit"
         limit.write_text("".join(f"{name}\n" for name in names))
-        base = {"fleet_id": self.ident, "fleet_version": wheel.version(), **self._wheel_variables(), **variables}
-        unneeded = [] if "fleet_incoming" in variables else ["begun"]
+        base = {"fleet_version": wheel.version(), "fleet_become": self._become(names), **self._wheel_variables()}
+        base |= {"fleet_id": self.ident, **variables}
+        unneeded = [] if begun else ["begun"]
         unneeded += [] if self._wheel else ["push"]
-        options = ["--limit", f"@{limit}", *(["--skip-tags", ",".join(unneeded)] if unneeded else [])]
+        skipped = ["--skip-tags", ",".join(unneeded)] if unneeded else []
         # Two that wait for each other have to be followed at the same time.
         forks = max(min(self.forks, len(names)), 2 if self.pair else 1)
 
         def take(event: Mapping[str, Any]) -> None:
+            if event["event"] == "playbook_on_play_start":
+                self.begins(str(event["event_data"]["play"]))
             before = len(outcomes.failed)
             outcomes(event)
             if len(outcomes.failed) > before:
@@ -214,12 +279,30 @@ class Crew:
                 self.board.tell(host, outcomes.failed[host], "failed")
 
         artifacts = self.directory / "ansible"
-        played = play(name, self.inventories, base, artifacts, take, self.stopping, options, forks)
+        with open(limit) as hosts:
+            # Under a name in which Ansible sees no second pattern, whatever the directory of results is called.
+            options = ["--limit", f"@/proc/{os.getpid()}/fd/{hosts.fileno()}", *skipped]
+            played = play(name, self.inventories, base, artifacts, take, self.stopping, options, forks)
         if not outcomes.heard or (played.status != "successful" and not outcomes.failed):
             raise explain(played, f"play {name}")
         for host in (host for host in names if host not in outcomes.heard):
             outcomes.failed[host] = "nothing was heard of it: does the inventory still name it?"
             self.board.tell(host, outcomes.failed[host], "failed")
+
+    def _become(self, names: Collection[str]) -> bool | str:
+        """Whether hosts have to make us root; an expression of Ansible's where they differ, or say it by one.
+
+        A value is had for nothing, but every host's fork of Ansible would compile the expression: 14 ms for each task.
+        """
+        answers = set()
+        for name in names:
+            variables = self.hosts[name]
+            connection = variables.get("ansible_connection", "ssh")
+            user = variables.get("ansible_user") or os.environ.get("USER", "")
+            if not isinstance(user, str) or not isinstance(connection, str) or "{{" in user + connection:
+                return _BECOME
+            answers.add(connection != "local" and user != "root")
+        return answers.pop() if len(answers) == 1 else _BECOME
 
     def _wheel_variables(self) -> dict[str, str]:
         """The wheel to push, made once, if any host names no pollbench of its own."""

@@ -117,21 +117,27 @@ class Fleet:
     def _attempt(self, crew: Crew, plan: Plan, results: ResultSet, state: FleetState) -> None:
         """See who is there and what they have, share out what is missing, and let them make it."""
         settings = role_variables(wish_of(self.profile)) if self.profile else None
+        known = {run.run_id for run in plan.runs} if state.attempts else None
+        attempt = f"attempt-{state.attempts + 1}"
+
+        def choose(ready: list[str]) -> tuple[Allotment, list[str]]:
+            self._need(ready)
+            return self._choose(crew, plan, results, state, ready)
+
+        if not self.sliced and not settings:
+            # One play for all of it: starting Ansible takes longer than what it does here on a few hosts.
+            try:
+                crew.run(results, plan, attempt, choose, known)
+            finally:
+                state.facts |= crew.facts
+                state.keep(results)
+            return
         # Who gets slices is looked at when it is to serve; before only where that cannot wait.
-        looked = not self.sliced or state.attempts or settings
-        ready = self._ready(crew, plan, results if state.attempts else None) if looked else list(self.hosts)
-        lot = self._allot(plan, results, ready, state)
-        having = set(lot.host.values())
-        able = [name for name in ready if name in having or (having and (self.pair or self.sliced))]
-        for name in ready:
-            if name not in able:
-                crew.board.tell(name, "nothing to do: no further share to give", "done")
+        looked = state.attempts or settings
+        ready = crew.ready(results if state.attempts else None, known or ()) if looked else list(self.hosts)
+        lot, able = choose(ready)
         if not able:
             return
-        state.attempts += 1
-        state.allotted |= {} if self.sliced else lot.host
-        state.facts |= crew.facts
-        state.keep(results)
         touched: dict[str, None] = {}
 
         def prepared(crew: Crew, names: list[str]) -> list[str]:
@@ -143,14 +149,14 @@ class Fleet:
             return prepared(late, late.ready()) if settings else list(late.hosts)
 
         try:
-            names, attempt = prepared(crew, able), f"attempt-{state.attempts}"
+            names = prepared(crew, able)
             if not names:
                 raise MissingError("prepare", ", ".join(able), "no host could be", "see the lines above")
             if self.sliced:
                 slices = slices_of(plan, self.split, lot, len(names))
                 Slicing(crew, results, plan, lot, slices, attempt, self.sliced, admitted).make(names)
             else:
-                crew.run(names, results, plan, lot, attempt)
+                crew.run(results, plan, attempt, lambda _: (lot, names), looked=names)
         except MissingError:
             state.attempts -= 1
             raise
@@ -160,6 +166,23 @@ class Fleet:
                 crew.quiet().prepare(list(touched), "restore", settings)
             state.facts |= crew.facts
             state.keep(results)
+
+    def _choose(
+        self, crew: Crew, plan: Plan, results: ResultSet, state: FleetState, ready: list[str]
+    ) -> tuple[Allotment, list[str]]:
+        """Share out what is missing among the hosts that are ready: what each makes, and who makes anything."""
+        lot = self._allot(plan, results, ready, state)
+        having = set(lot.host.values())
+        able = [name for name in ready if name in having or (having and (self.pair or self.sliced))]
+        for name in ready:
+            if name not in able:
+                crew.board.tell(name, "nothing to do: no further share to give", "done")
+        if able:
+            state.attempts += 1
+            state.allotted |= {} if self.sliced else lot.host
+            state.facts |= crew.facts
+            state.keep(results)
+        return lot, able
 
     def _allot(self, plan: Plan, results: ResultSet, ready: list[str], state: FleetState) -> Allotment:
         hosts, before = ([self.pair.label], {}) if self.pair else (ready, state.allotted)
@@ -171,13 +194,11 @@ class Fleet:
         made = {record.run_id: str(record.environment.get("host") or "") for record in records}
         return allot(plan, self.split, hosts, made, before, again)
 
-    def _ready(self, crew: Crew, plan: Plan, before: ResultSet | None) -> list[str]:
-        """The hosts that can measure. before: as in Crew.ready. Raises MissingError where there are too few."""
-        ready = crew.ready(before, {run.run_id for run in plan.runs})
+    def _need(self, ready: list[str]) -> None:
+        """Raise MissingError where too few hosts are ready."""
         if self.pair and len(ready) < 2:
             away = ", ".join(name for name in self.pair.hosts if name not in ready)
             raise MissingError("run on two hosts", away, "it is not ready", "see the lines above")
         if not ready:
             names = ", ".join(self.hosts)
             raise MissingError("run on the fleet", names, "no host is ready", "see the lines above")
-        return ready

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import InputError, MissingError
-from harness.host.ansible import environment, refuse_foreign_config
+from harness.host.ansible import environment, load, refuse_foreign_config
 from harness.kernel import keeper
 
 Hosts = dict[str, dict[str, Any]]
@@ -77,6 +77,7 @@ def _listed(words: Sequence[str], patience_s: float) -> tuple[int, str, str]:
             start_new_session=True,
         ) as child:
             try:
+                load()
                 child.wait()
             finally:
                 child.terminate()

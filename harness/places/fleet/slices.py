@@ -219,7 +219,7 @@ class Slicing:
             self._tell(f"{name} is given up: {why}", "failed")
         elif future.status == "finished":
             self._merge(result)
-            if not result["runs"]:
+            if len(result["runs"]) < len(self.slices[name]):
                 self._once.tell(result["host"], result["reason"])
                 return False
             self._left.discard(name)
