@@ -60,10 +60,11 @@ def compare(arguments: argparse.Namespace) -> int:
         print(f"pollbench: {line}", file=sys.stderr)
     if asked_for_tests(arguments):
         write_gates(arguments, comparison, verdicts)
-    return _exit_code(verdicts, arguments.undecided)
+    return gates_code(verdicts, arguments.undecided)
 
 
-def _exit_code(verdicts: Sequence[GateVerdict], undecided: str) -> int:
+def gates_code(verdicts: Sequence[GateVerdict], undecided: str) -> int:
+    """The exit code of conditions. undecided: "fail", where an open one is a failure of its own."""
     outcomes = {verdict.outcome for verdict in verdicts}
     if "failed" in outcomes:
         return EXIT_GATE
