@@ -41,10 +41,6 @@ from harness.store import ResultSet
 
 def vm(arguments: argparse.Namespace) -> int:
     """Dispatch to the action; see `pollbench vm --help`."""
-    if arguments.action == "bisect":
-        from harness.cli.bisect import bisect  # it takes from this module what it shares with `run`
-
-        return bisect(arguments)
     actions = (run, build, shell, matrix, info, verify, clean, export)
     return {action.__name__: action for action in actions}[arguments.action](arguments)
 

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,8 +140,8 @@ class Builder:
         builds = self._builds()
         if f"kernel {builds.get(key)}" in self.home.index():
             return builds[key], True
-        # What it prints is for the user to see, and never mixed with our tables.
-        done = subprocess.run(["sh", "-c", self.command], cwd=self.tree.path, stdout=sys.stderr.fileno(), check=False)
+        # What it prints is for the user to see, and never mixed with our tables, which are on 1.
+        done = subprocess.run(["sh", "-c", self.command], cwd=self.tree.path, stdout=2, check=False)
         if done.returncode:
             raise PollbenchError("build the kernel", self.command, f"exit code {done.returncode}")
         name = self.take()
