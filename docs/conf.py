@@ -4,7 +4,6 @@ project = "pollbench"
 extensions = ["myst_parser"]
 root_doc = "docs/index"
 html_theme = "furo"
-html_title = "pollbench"
 myst_heading_anchors = 5
 # A page is read on its own, too: its first heading is its title, wherever it is in the site.
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]

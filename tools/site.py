@@ -55,7 +55,7 @@ def build(into: Path) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "source"
         stage(source)
-        options = ["-q", "-W", "--keep-going", "-b", "dirhtml", "-D", f"release={version()}"]
+        options = ["-q", "-W", "--keep-going", "-b", "dirhtml", "-D", f"html_title=pollbench {version()}"]
         places = ["-c", str(ROOT / "docs"), "-d", f"{scratch}/doctrees", str(source), str(into)]
         command = [sys.executable, "-m", "sphinx", *options, *places]
         return subprocess.run(command, capture_output=True, text=True, check=False)

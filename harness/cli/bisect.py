@@ -71,7 +71,8 @@ class Trial:
     def _measured(self, commit: Commit) -> Source:
         """The set of a commit; of one that was measured before by the same plan, what is missing of it."""
         arguments = argparse.Namespace(**vars(self.arguments))
-        builder = Builder(self.home, self.tree, arguments.build, lambda: _taken(self.home, self.tree, arguments.built))
+        built = arguments.built
+        builder = Builder(self.home, self.tree, arguments.build, lambda: _taken(self.home, self.tree, built), built)
         kernel, cached = builder.kernel()
         say(f"pollbench: {commit.short}: kernel set {kernel}{', built before' if cached else ''}")
         experiment, _ = plan_of(arguments, guest=True)

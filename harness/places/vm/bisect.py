@@ -127,16 +127,20 @@ class Tree:
 
 @dataclass(frozen=True)
 class Builder:
-    """Makes the kernel set of what is checked out. command: for sh, in the tree; take: makes a set of what it left."""
+    """Makes the kernel set of what is checked out. command: for sh, in the tree; take: makes a set of what it left.
+
+    built: what of that is taken, as it was typed.
+    """
 
     home: Home
     tree: Tree
     command: str
     take: Callable[[], str]
+    built: str = ""
 
     def kernel(self) -> tuple[str, bool]:
         """The kernel set, and whether it was built before. PollbenchError where the build fails."""
-        key = hashlib.sha256(f"{self.tree.content()}\0{self.command}".encode()).hexdigest()
+        key = hashlib.sha256("\0".join((self.tree.content(), self.command, self.built)).encode()).hexdigest()
         builds = self._builds()
         if f"kernel {builds.get(key)}" in self.home.index():
             return builds[key], True
