@@ -6,7 +6,7 @@
 # PYTHON=/path/to/python3 chooses the interpreter of the virtual environment (3.11 or newer).
 # ARGS="..." is passed on: to `pollbench run` by make demo, to pytest by make test; it names benchmarks to make bench.
 
-.PHONY: help demo demo-vm test lint bench mutants campaign fuzz properties docs gallery-reference gallery-reference-vm lock env env-dev clean
+.PHONY: help demo demo-vm test lint bench mutants campaign fuzz properties site docs gallery-reference gallery-reference-vm lock env env-dev clean
 .NOTPARALLEL:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make campaign-kill        SIGKILL at random moments, then clean; also -interrupt, -limits, -users, -soak (root, through sudo)"
 	@echo "make fuzz    the parsers of strangers' bytes, by coverage, ten minutes each (root, through sudo)"
 	@echo "make properties  what holds for any input, by ten times as many inputs as make test tries, drawn anew"
+	@echo "make site    the pages as a site, with their links checked: build/site"
 	@echo "make docs    write again the pages that are generated from the code"
 	@echo "make gallery-reference     run the gallery twice on this quiet host, keep it, update docs/busy-polling.md (root)"
 	@echo "make gallery-reference-vm  the same in guests, with --quick; a busy host does no harm"
@@ -67,6 +68,9 @@ fuzz: env-dev
 # Properties by ten times as many examples as the tests draw, other ones each time: half an hour.
 properties: env-dev
 	@nice -n 19 .venv/bin/python -m pytest --hypothesis-profile thorough -m hypothesis -n $$(nproc) $(ARGS)
+
+site: env-dev
+	@.venv/bin/python -m tools.site
 
 docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md

@@ -19,6 +19,7 @@ _FUNCTIONS = {
     "down": ("up", "down"),
     "enter": ("up", "enter"),
     "import": ("import_", "import_"),
+    "vm bisect": ("bisect", "bisect"),
 }
 
 
@@ -92,7 +93,8 @@ def _run(command: str, arguments: argparse.Namespace, interruption: Interruption
     if getattr(arguments, "share_file", None):
         module, function = "fleet_share", "fleet_share"  # a part of a plan, on a host of a fleet
     else:
-        module, function = _FUNCTIONS.get(command, (command, command))
+        action = f"{command} {getattr(arguments, 'action', '')}"
+        module, function = _FUNCTIONS.get(action) or _FUNCTIONS.get(command, (command, command))
     # Loaded before a signal may raise anything: imports do not bear it.
     started = getattr(import_module(f"harness.cli.{module}"), function)
     with interruption.raised():

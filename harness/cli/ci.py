@@ -1,4 +1,4 @@
-"""--junit and --ktap of `run`, `vm run`, `gallery` and `compare`: what was measured as tests for a CI system."""
+"""--junit and --ktap of `run`, `vm run`, `gallery`, `suite` and `compare`: what was measured as tests for CI."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ def write_set(arguments: argparse.Namespace, results: ResultSet) -> None:
         source = from_set(results)
         return cells_and_claims(source, findings(source))
 
-    if asked_for_tests(arguments):
-        _write(arguments, tests, arguments.doubts)
+    write_tests(arguments, tests)
 
 
 def write_claims(arguments: argparse.Namespace, files: Sequence[tuple[str, Sequence[ClaimVerdict]]]) -> None:
@@ -47,6 +46,11 @@ def write_claims(arguments: argparse.Namespace, files: Sequence[tuple[str, Seque
 
         return [test for name, claims in files for test in claims_as_tests(name, claims)]
 
+    write_tests(arguments, tests)
+
+
+def write_tests(arguments: argparse.Namespace, tests: Callable[[], list[CiTest]]) -> None:
+    """The tests that `tests` makes, where somebody asked for any."""
     if asked_for_tests(arguments):
         _write(arguments, tests, arguments.doubts)
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import report
 from harness.analysis.compare import Comparison, Options, compare_cases, compare_sources
@@ -48,7 +48,8 @@ def compare(arguments: argparse.Namespace) -> int:
     agreement = _agreement(sources, arguments.format)
     width, color = width_and_color()
     claims, details = _claims(sources), arguments.all
-    text = report.compare(comparison, arguments.format, width, color, claims, verdicts, details)
+    told = _caption(arguments, sources) if arguments.format == "kernel" else {}
+    text = report.compare(comparison, arguments.format, width, color, claims, verdicts, details, **told)
     if arguments.format == "csv":
         for line in reading_lines(comparison.readings, guessed_only=True):
             print(f"pollbench: {line}", file=sys.stderr)
@@ -60,10 +61,21 @@ def compare(arguments: argparse.Namespace) -> int:
         print(f"pollbench: {line}", file=sys.stderr)
     if asked_for_tests(arguments):
         write_gates(arguments, comparison, verdicts)
-    return _exit_code(verdicts, arguments.undecided)
+    return gates_code(verdicts, arguments.undecided)
 
 
-def _exit_code(verdicts: Sequence[GateVerdict], undecided: str) -> int:
+def _caption(arguments: argparse.Namespace, sources: Sequence[Source]) -> dict[str, Any]:
+    """The columns that were asked for, and where the runs were made."""
+    import pandas as pd
+
+    from harness.report.resultset import host_line  # of all formats this one alone says it
+
+    measured = host_line(pd.concat([source.runs for source in sources]))
+    return {"chosen": metrics_asked(arguments, sources) or (), "measured": measured}
+
+
+def gates_code(verdicts: Sequence[GateVerdict], undecided: str) -> int:
+    """The exit code of conditions. undecided: "fail", where an open one is a failure of its own."""
     outcomes = {verdict.outcome for verdict in verdicts}
     if "failed" in outcomes:
         return EXIT_GATE

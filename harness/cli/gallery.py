@@ -36,7 +36,7 @@ def gallery(arguments: argparse.Namespace) -> int:
     """Run, judge and show the claims; see `pollbench gallery --help`."""
     place = place_of(arguments)
     arguments.output = arguments.output or place.output
-    pieces = [_piece(path, arguments, place) for path in _chosen(arguments)]
+    pieces = [piece_of(path, arguments, place) for path in _chosen(arguments)]
     if arguments.list:
         return _listed(pieces, place, as_json=arguments.json)
     if arguments.no_run:
@@ -71,7 +71,8 @@ def _directory(arguments: argparse.Namespace) -> Path:
     return here if here.is_dir() else shipped(str(here))
 
 
-def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Piece:
+def piece_of(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Piece:
+    """A claim file as the place is to run it. Raises InputError."""
     experiment = place.load(path, arguments.quick)
     if not experiment.claims:
         raise InputError("judge claims", str(path), "it has no claims", "add a section claims:", str(path))

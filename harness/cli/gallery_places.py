@@ -86,14 +86,18 @@ class GalleryHost:
 
 
 class GalleryGuests:
-    """Guests of the provided image, without root; every repetition of every file that wants one machine is one boot."""
+    """Guests of the provided image, without root; every repetition of every file that wants one machine is one boot.
+
+    always: tables name the kernel even where there is only one. labels: what tables call the kernels.
+    """
 
     output, cpus = "results/gallery-vm", None
     remark = ", in guests that the files share, on an idle machine"
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self._arguments, self._home = arguments, Home()
+    def __init__(self, arguments: argparse.Namespace, always: bool = False) -> None:
+        self._arguments, self._home, self._always = arguments, Home(), always
         self._kernels = own_kernels(arguments, self._home)
+        self.labels = list(self._kernels)
         self._accelerator = ""
         self._emulator: Qemu | None = None
         if not (arguments.list or arguments.no_run):
@@ -102,7 +106,7 @@ class GalleryGuests:
     def load(self, path: Path, quick: bool) -> Experiment:
         """The file with its section for guests, under the kernels that the command names."""
         experiment = load_experiment(path, overrides_of(self._arguments.set), quick, guest=True)
-        return with_kernels(experiment, self._kernels) if self._kernels else experiment
+        return with_kernels(experiment, self._kernels, self._always) if self._kernels else experiment
 
     def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """By what the file declares of its machine."""

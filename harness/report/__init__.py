@@ -44,11 +44,14 @@ def compare(
     claims: Claims = (),
     gates: Sequence[GateVerdict] = (),
     details: bool = False,
+    chosen: Sequence[str] = (),
+    measured: str = "",
 ) -> str:
     """A comparison in one format; `width` in columns and `color` (ANSI) matter to text only.
 
     details: a table per metric and how to read it, below the answer, in text and markdown. claims: those that inputs
-    carry, with what to call the input; gates: what each --fail-if came to, for JSON.
+    carry, with what to call the input; gates: what each --fail-if came to, for JSON. chosen, measured: the columns of
+    the kernel's table, and what its caption says of the place.
     """
     if fmt in ("csv", "json"):
         from harness.report import data
@@ -59,7 +62,7 @@ def compare(
     if fmt == "kernel":
         from harness.report.kernel import kernel_table
 
-        return kernel_table(comparison)
+        return kernel_table(comparison, chosen, measured)
     from harness.report import layout
     from harness.report.comparison import answer
 

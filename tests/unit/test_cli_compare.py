@@ -107,6 +107,21 @@ def test_the_kernel_table_shows_what_there_is(pair: tuple[Path, Path]) -> None:
     assert head.split() == ["testcase", "load", "qps", "avglat", "95%lat", "99%lat", "cpu"]
 
 
+def test_the_kernel_table_has_the_columns_that_are_asked_for() -> None:
+    kept = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
+    table = ("compare", kept, "--baseline", "base", "--format", "kernel")
+    lines = command.call(*table, "--metric", "rtt_p50_us", "--metric", "rate_rps").stdout.splitlines()
+    head, base, *_ = (line.split() for line in lines if line.startswith(("testcase", "base")))
+    assert head == ["testcase", "load", "p50", "qps"] and base[:3] == ["base", "0%", "123"]
+    told = " ".join(lines)
+    assert "p50: RTT p50, us, median over runs; qps: mean over runs" in told and "95%lat" not in told
+    assert "measured on: kernel 6.18" in told and max(map(len, lines)) <= 72
+    names = ("p50", "p90", "mean", "p99", "max", "p95", "min", "sd")
+    many = [word for name in names for word in ("--metric", f"rtt_{name}_us")]
+    done = command.call(*table, *many)
+    assert done.returncode == 2 and "do not fit in a mail's 72 letters; choose fewer" in done.stderr
+
+
 def test_a_calibration_of_the_host_is_quoted(tmp_path: Path) -> None:
     runs = source().runs
     path = tmp_path / "runs.csv"

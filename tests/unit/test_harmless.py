@@ -23,6 +23,7 @@ from harness.store import SAMPLE_DTYPE, ResultSet
 from harness.tables import write_tables
 from tests import command, experiment
 from tests.unit import synthetic
+from tests.unit.test_suite import keep as keep_suite
 
 # ESC alone, CSI, OSC (a title, a link), DCS, C1 forms of CSI and OSC, CR, backspace, bell, bidirectional overrides and
 # isolates, separators that some terminals take for line feeds.
@@ -132,6 +133,8 @@ def experiments(directory: Path) -> Iterator[tuple[str, Words]]:
         yield "up", [path, "--name", TEXT]
         yield "gallery", ["--list", "--from", directory]
     yield "gallery", ["--no-run", "--from", directory, "-o", directory / "gallery"]
+    yield "suite", ["--no-run", "-o", directory / TEXT, "--kernel", f"{TEXT}=x"]
+    yield "vm", ["bisect", path, "--tree", TEXT, "--good", TEXT, "--bad", TEXT, "--fail-if", TEXT]
     yield "plan", [directory / TEXT.replace("/", "")]
     yield "down", [TEXT]
     yield "enter", [TEXT, "--name", TEXT]
@@ -157,6 +160,8 @@ def results(directory: Path) -> Iterator[tuple[str, Words]]:
     yield "explain", [path, "--case", TEXT]
     yield "plot", [path, "--kind", "ecdf", "-o", directory / "x.svg", "--case", TEXT]
     yield "reproduce", [path, "--against", path]
+    keep_suite(directory / "suite", "20261101T000000Z", ("6.12", f"../7.3{TEXT}"))
+    yield "suite", ["--no-run", "-o", directory / "suite", "--fail-if", "rtt_p50_us > +5%", "--ktap", "-"]
     yield "merge", [path, path, "-o", directory / "merged"]
     yield "import", ["auto", nasty_output(directory), "-o", directory / "out"]
     yield "import", [TEXT, directory / "raw"]

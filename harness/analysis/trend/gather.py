@@ -30,6 +30,7 @@ PLACE = ("place", "host", "accelerator", "cpu_model")
 _EXPERIMENT = "experiment"
 _STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 _DIGITS = re.compile(r"(\d+)")
+_BEFORE = re.compile(r"-rc|~")
 _FEW = ("rtt_p50_us", "rtt_p99_us", *COSTS)
 """Of the metrics that are compared by default those of a history: each more makes every claim harder."""
 
@@ -162,13 +163,13 @@ def _ordered(moments: Sequence[Moment], *, by_name: bool) -> list[Moment]:
     """By time, where all tell it; with by_name first by what they are called, numbers within by their size."""
     dated = all(moment.begun for moment in moments)
     times = sorted(moments, key=lambda moment: moment.begun) if dated else list(moments)
-    return sorted(times, key=lambda moment: _natural(moment.label)) if by_name else times
+    return sorted(times, key=lambda moment: natural(moment.label)) if by_name else times
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
-    """6.9 before 6.12."""
+def natural(text: str) -> list[tuple[int, str]]:
+    """A key to sort names by: 6.9 before 6.12, and 7.3-rc1 and 7.3~rc1 before 7.3."""
     parts = _DIGITS.split(text)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-2 if _BEFORE.match(part) else -1, part) for part in parts]
 
 
 def _told_apart(keys: Sequence[_Key]) -> tuple[set[str], Factors]:

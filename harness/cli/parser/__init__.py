@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     places.add(commands)
     results.add(commands)
     measuring.add_gallery(commands)
+    measuring.add_suite(commands)
     results.add_import(commands)
     places.add_topology(commands)
     completion = commands.add_parser("completion", help="print a shell completion script")

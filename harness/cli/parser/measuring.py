@@ -1,4 +1,4 @@
-"""The options of `pollbench run`, `merge`, `calibrate`, `plan`, `validate`, `schema` and `gallery`."""
+"""The options of `pollbench run`, `merge`, `calibrate`, `plan`, `validate`, `schema`, `gallery` and `suite`."""
 
 from __future__ import annotations
 
@@ -126,6 +126,31 @@ def add_gallery(commands: Commands) -> None:
     flag(gallery, "--wait", "wait for another run on this host to end")
     ci_files(gallery)
     as_json(gallery, "the verdicts")
+
+
+def add_suite(commands: Commands) -> None:
+    """The command that runs the pinned experiments."""
+    suite = commands.add_parser(
+        "suite",
+        help="a pinned set of experiments over kernels, in guests: what changed from release to release (no root)",
+        description="Runs the newest version of the shipped suite under each kernel, and compares every release that "
+        "has sets in DIR with the one before it (6.9 before 6.12, 7.3-rc1 before 7.3). Releases that were measured "
+        "before are not run again: name the new one. docs/ci.md has exit codes and an example.",
+    )
+    flag(suite, "--list", "print the experiments and how long they take, and stop")
+    output(suite, "default: results/suite", default="results/suite")
+    places.guests(suite)
+    places.emulator(suite)
+    places.snapshots(suite)
+    places.jobs(suite)
+    flag(suite, "--resume", "make only what is missing of the newest sets")
+    flag(suite, "--no-run", "judge the sets that are there")
+    text = 'exit with 6 where a release meets this against the one before, with 4 where it is open: "rtt_p99_us > +5%%"'
+    values(suite, "--fail-if", "CONDITION", text, default=[])
+    ci_files(suite)
+    as_json(suite, "all of it")
+    # It is pinned: nothing of it can be overridden.
+    suite.set_defaults(set=[], quick=False, in_vm=True)
 
 
 def _share(text: str) -> tuple[int, int]:

@@ -29,6 +29,8 @@ _SPLIT = "what a host gets whole: blocks (default): a sweep point's cases, once;
 _ENGINE = "who hands work out: ansible (default), a share for each host; dask: slices of minutes, to who is free"
 _PREPARE = "prepare the hosts before, and put them back after (default: latency)"
 _TOPOLOGY = "experiment or topology file (YAML), Mininet file (FILE.py[:CLASS]), or a name such as tree,2,3"
+_ACCEL = "auto: kvm if it proves to work, else tcg-virtual (model time); tcg-smoke: functional only"
+_ACCELERATORS = ("auto", "kvm", "tcg-virtual", "tcg-smoke")
 _OVERRIDES = "override a key: args.k=8, switching=route (of an experiment: topology.args.k=8)"
 
 
@@ -116,6 +118,7 @@ def _vm(commands: Commands) -> None:
     emulator(run)
     snapshots(run)
     jobs(run)
+    _bisect(actions)
     shell = actions.add_parser("shell", help="a shell in a guest, on this terminal")
     guests(shell)
     emulator(shell)
@@ -130,6 +133,32 @@ def _vm(commands: Commands) -> None:
     actions.add_parser("clean", help="remove every image that was built or imported, and all snapshots")
     export = actions.add_parser("export", help="the whole image as one file, to be published")
     value(export, "target", "FILE", "such as pollbench-image.tar.zst")
+
+
+def _bisect(actions: Commands) -> None:
+    bisect = actions.add_parser(
+        "bisect",
+        help="the first commit of a kernel tree under which an experiment meets a condition: git bisect, with verdicts",
+        description="Bisects DIR in place, as git bisect does. Each commit is built, measured in guests and compared "
+        "with the good one: bad where a --fail-if is met, good where all are refuted, else skipped; so is what does "
+        "not build or boot. Builds and result sets are kept: typed again, it goes on. Exit code 0: one commit is "
+        "found; 1: none is, or one of several.",
+    )
+    experiment(bisect)
+    value(bisect, "--tree", "DIR", "a checkout of the kernel, without changes", required=True)
+    value(bisect, "--good", "REV", "a commit without the fault; all are compared with it", required=True)
+    value(bisect, "--bad", "REV", "a later commit with it", required=True)
+    values(bisect, "--fail-if", "CONDITION", 'what is bad: "rtt_p99_us > +5%%" (may be repeated)', default=[])
+    text = "what builds a commit, for sh in DIR (default: make, as DIR is configured)"
+    value(bisect, "--build", "COMMAND", text, default='make -s olddefconfig && make -s -j"$(nproc)"')
+    text = "what the build leaves, below DIR, where it is no kernel's tree"
+    value(bisect, "--built", "bzImage[:MODULES]", text, default="")
+    output(bisect, "where result sets go, by commit (default: results/bisect)", default="results/bisect")
+    value(bisect, "--accel", None, _ACCEL, choices=_ACCELERATORS, default="auto")
+    emulator(bisect)
+    snapshots(bisect)
+    jobs(bisect)
+    as_json(bisect, "the steps and the commit")
 
 
 def _build(actions: Commands) -> None:
@@ -164,8 +193,7 @@ def guests(parser: argparse.ArgumentParser) -> None:
     value(parser, "--kernel", "K[,K...]", text, action="extend", type=_names)
     value(parser, "--bzimage", "PATH", "your own kernel: bzImage or vmlinux", action=_Once)
     value(parser, "--modules", "DIR", "its modules: .../lib/modules/RELEASE")
-    text = "auto: kvm if it proves to work, else tcg-virtual (model time); tcg-smoke: functional only"
-    value(parser, "--accel", None, text, choices=("auto", "kvm", "tcg-virtual", "tcg-smoke"), default="auto")
+    value(parser, "--accel", None, _ACCEL, choices=_ACCELERATORS, default="auto")
 
 
 class _Once(argparse.Action):

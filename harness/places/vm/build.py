@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,9 +88,11 @@ def add_own_kernel(
     release = kernelimage.release_of(bzimage)
     if modules is not None:
         _check_modules(bzimage, release, modules, options[1])
-    name = f"own-{sha256_of(bzimage)[:12]}"
     with home.workshop() as workshop:
-        built = kernelimage.build_own_kernel(release or name, bzimage, modules, workshop)
+        built = kernelimage.build_own_kernel(release or bzimage.name, bzimage, modules, workshop)
+        # Of two builds only the modules may differ.
+        sums = "".join(sha256_of(path) for path in built.files.values())
+        name = f"own-{hashlib.sha256(sums.encode()).hexdigest()[:12]}"
         lacks = ", ".join(sorted(set(recipe.BOOT_MODULES) & set(built.absent)))
         if modules is None:
             needed = ", ".join(recipe.BOOT_MODULES)

@@ -13,18 +13,19 @@ from harness.spec.load import Experiment
 FACTOR = "vm.kernel"
 
 
-def with_kernels(experiment: Experiment, names: Mapping[str, str] | Sequence[str]) -> Experiment:
+def with_kernels(experiment: Experiment, names: Mapping[str, str] | Sequence[str], always: bool = False) -> Experiment:
     """The experiment under one kernel, or with a further factor under several. InputError where the file sweeps it.
 
-    names: kernel sets, or by what tables are to call them.
+    names: kernel sets, or by what tables are to call them; always: with the factor under one as well.
     """
     sets = dict(names) if isinstance(names, Mapping) else {name: name for name in names}
     if any(FACTOR in cell.factors for cell in experiment.cells):
         raise InputError(f'the file sweeps "{FACTOR}"', todo="leave --kernel out", where="--kernel")
     pairs = list(product(zip(experiment.cells, experiment.trees, strict=True), sets))
     document = dict(experiment.document)
-    document["set"] = {**document.get("set", {}), FACTOR: list(sets) if len(sets) > 1 else next(iter(sets))}
-    cells = tuple(_under(cell, name, sets[name], len(sets) > 1) for (cell, _), name in pairs)
+    several = always or len(sets) > 1
+    document["set"] = {**document.get("set", {}), FACTOR: list(sets) if several else next(iter(sets))}
+    cells = tuple(_under(cell, name, sets[name], several) for (cell, _), name in pairs)
     return replace(experiment, cells=cells, trees=tuple(tree for (_, tree), _ in pairs), document=document)
 
 

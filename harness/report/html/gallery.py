@@ -16,15 +16,21 @@ from harness.report.html.style import Look, times
 from harness.report.resultset import host_line
 from harness.spec.claims import Picture
 
+TITLE = "Claims about busy polling, tested here"
+
 _BADGES = {"holds": ("✓", "better"), "does not hold here": ("✕", "worse"), "reversed": ("⇄", "worse")}
 _BADGES |= {"not shown": ("?", "suspect"), "cannot be tested here": ("–", "none")}
 
 
-def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
-    """The gallery as an HTML document; reads the samples of the sets. quick: says that repetitions were few."""
+def gallery_page(
+    entries: Sequence[GalleryEntry], quick: bool = False, title: str = TITLE, before: Sequence[Child] = ()
+) -> str:
+    """The gallery as an HTML document; reads the samples of the sets.
+
+    quick: says that repetitions were few; before: sections that come before the verdicts.
+    """
     cases = (str(case) for runs in tables_of(entries) if len(runs) for case in runs["case"].unique())
     look = Look(marks(cases, "base"))
-    title = "Claims about busy polling, tested here"
     lead = (
         "Advice about busy polling, each piece an experiment with a verdict from this machine. A claim holds when all "
         "its conditions are shown by whole intervals, beyond the smallest effect that matters."
@@ -37,7 +43,7 @@ def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
         tag("p", measured_on(entries), class_="quiet"),
         tag("p", tag("strong", "Whose time: "), model_time_of(entries)) if model_time_of(entries) else None,
     )
-    content: list[Child] = [section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
+    content: list[Child] = [*before, section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
     content += [_section(look, entry) for entry in entries]
     return assembled(f"{title} – pollbench gallery", look.css(), top, content, command="gallery")
 

@@ -19,22 +19,27 @@ from harness.report.html.style import Look, legend, times
 
 def trend_page(view: Trend) -> str:
     """The page as an HTML document."""
-    cases = list(dict.fromkeys(history.case for history in view.histories))
-    look = Look(marks(cases, "base"))
+    look, panels = drawn(view)
     title = "Trend"
     top = tag("header", tag("h1", title), tag("p", wording.heading(view), class_="description"))
     texts = [*(text for text, _ in wording.findings(view)), *wording.remarks(view)]
     items = (tag("li", times(text).replace(" -> ", " → ")) for text in texts)
-    content = [section("changes", "Changes of level", tag("ul", *items, class_="method"), short="Changes")]
-    if len(cases) > 1:
-        content.append(legend(look, cases, "base"))
+    changes = section("changes", "Changes of level", tag("ul", *items, class_="method"), short="Changes")
+    return assembled(f"{title} – pollbench trend", look.css(), top, [changes, *panels], command="trend")
+
+
+def drawn(view: Trend) -> tuple[Look, list[Markup]]:
+    """The looks of the cases, and a section for each metric with its histories drawn, after the legend."""
+    cases = list(dict.fromkeys(history.case for history in view.histories))
+    look = Look(marks(cases, "base"))
+    content = [legend(look, cases, "base")] if len(cases) > 1 else []
     for metric in dict.fromkeys(history.metric for history in view.histories):
         mine = [history for history in view.histories if history.metric == metric]
         column = columns.metric(metric)
         lead = "A dot a set: the median of its runs that count. A line: the median of a level."
         panels = tag("div", *_panels(look, mine), class_="grid2")
         content.append(section(metric, words.named(column), panels, lead=lead, short=column.label))
-    return assembled(f"{title} – pollbench trend", look.css(), top, content, command="trend")
+    return look, content
 
 
 def _panels(look: Look, histories: list[History]) -> Iterator[Markup]:
