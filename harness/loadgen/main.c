@@ -47,6 +47,7 @@ static const char help[] =
     "SIZES: BYTES, uniform:A-B, exp:MEAN:MAX, etc-key or etc-value; give a server the client's\n"
     "socket options:\n"
     "  --busy-poll USECS --prefer-busy-poll 0|1 --busy-poll-budget PACKETS\n"
+  "  --incoming-cpu CPU --rcvlowat BYTES --max-pacing-rate BYTES_A_SECOND --nodelay 0|1 --quickack 0|1\n"
     "  --epoll-busy-poll USECS,BUDGET,PREFER                with --wait epoll\n"
     "  --socket kernel|af_xdp [--xdp-zero-copy] [--xdp-need-wakeup 0|1] [--xdp-queue N]\n"
     "                                                       udp by a socket of the kernel's stack, or beside it\n";

@@ -64,6 +64,7 @@ static struct server_plan read_options(int argc, char **argv)
 void server_welcome(struct server *server, int socket)
 {
     endpoint_send_at_once(socket);
+    sockopts_apply_tcp(&server->plan->sockopts, socket);
     if (server->stamping != NULL)
         stamping_begin(server->stamping, socket, true);
     server->connections++;

@@ -34,6 +34,11 @@ _SOCKET_OPTIONS = {
     "SO_BUSY_POLL": ("--busy-poll", "busy_poll"),
     "SO_PREFER_BUSY_POLL": ("--prefer-busy-poll", "prefer_busy_poll"),
     "SO_BUSY_POLL_BUDGET": ("--busy-poll-budget", ""),
+    "SO_INCOMING_CPU": ("--incoming-cpu", ""),
+    "SO_RCVLOWAT": ("--rcvlowat", "rcvlowat"),
+    "SO_MAX_PACING_RATE": ("--max-pacing-rate", "max_pacing_rate"),
+    "TCP_NODELAY": ("--nodelay", "nodelay"),
+    "TCP_QUICKACK": ("--quickack", ""),
     "EPIOCSPARAMS": ("--epoll-busy-poll", "epoll"),
 }
 
