@@ -143,6 +143,11 @@ void sockopts_event(struct sockopts_found found, int epoll)
     event_ints("epoll", triple, 3);
 }
 
+int64_t sockopts_napi_id(int socket)
+{
+    return get(socket, SOL_SOCKET, SO_INCOMING_NAPI_ID);
+}
+
 static void add_id(struct napi_ids *set, int64_t id, int64_t sockets)
 {
     size_t i = 0;
@@ -158,7 +163,7 @@ static void add_id(struct napi_ids *set, int64_t id, int64_t sockets)
 
 void napi_ids_add(struct napi_ids *set, int socket)
 {
-    const int64_t id = get(socket, SOL_SOCKET, SO_INCOMING_NAPI_ID);
+    const int64_t id = sockopts_napi_id(socket);
 
     if (id > 0)
         add_id(set, id, 1);

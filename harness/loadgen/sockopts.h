@@ -56,6 +56,9 @@ struct sockopts_found sockopts_read(int socket);
 /* Adds the members busy_poll, prefer_busy_poll, rcvlowat, max_pacing_rate, nodelay and epoll to the event. */
 void sockopts_event(struct sockopts_found found, int epoll);
 
+/* The NAPI by which its last packet came; 0 or less: none. */
+int64_t sockopts_napi_id(int socket);
+
 /* The NAPI instances that fed some sockets: a small set of ids, with how many sockets each fed last. */
 #define NAPI_IDS_MAX 64
 struct napi_ids {
