@@ -53,10 +53,10 @@ Every cell was guessed before the first run. These were missed, or showed what n
   of 23 on two CPUs (6.18). A poll ends as soon as anybody else wants its CPU. With real-time priority for the two
   threads, as it is now, 9 or 10 of 10 at a load of 26. That nothing was polled on a busy host says nothing about
   device or socket.
-- **vmxnet3**: guessed to poll as the other NICs do, but for packets that LRO has joined. With LRO on, as it comes, it hands on
-  every packet by another call than the one that notes the NAPI; with LRO off 10 of 10 are polled (6.12).
-- **A socket on AF_XDP that spins** has an id and nothing polled: each of its calls polls once, and the interrupt, which stays on
-  between them, is there first. In epoll, which polls until something comes, the same socket polls 10 of 10.
+- **vmxnet3 without an id**: not expected of a NIC with a NAPI. With LRO on, as it comes, it hands packets on by another
+  call than the one that notes the NAPI; with LRO off 10 of 10 are polled (6.12).
+- **An AF_XDP socket that spins** has an id and nothing polled: each of its calls polls once, and the interrupt, which
+  stays on between them, is there first. In epoll, which polls until something comes, the same socket polls 10 of 10.
 - **e1000e and igb in copy mode of AF_XDP**: no id on 6.12, one on 7.3; veth, the other way round.
 - **A guest without udev has no `/dev/net/tun`** until the module is loaded: its file is made by the driver, and
   asked for by nobody.
@@ -106,6 +106,8 @@ def page(rows: Sequence[Row]) -> str:
 def _outcome(rows: Sequence[Row]) -> str:
     """What came of a kind of socket: one word where its waits were alike."""
     words = {row["wait"]: _word(row) for row in rows}
+    if not words:
+        return "not tried"
     if len(set(words.values())) == 1:
         return next(iter(words.values()))
     return "; ".join(f"{wait} {words[wait]}" for wait in _WAITS if wait in words)

@@ -118,6 +118,8 @@ def _gated(cell: Cell, scene: Scene, why_no_id: str, set_host: bool) -> Cell:
         return cell
     if cell.wait == "io_uring" and not sockets.has_uring_polling():
         return replace(cell, gate="IORING_REGISTER_NAPI comes with Linux 6.9")
+    if cell.wait == "spin":
+        return replace(cell, gate="a call polls once, and the interrupt comes between two")
     if not _waits_for_host(cell):
         return replace(cell, gate="unknown: it has an id, and nothing is polled")
     gate = "net.core.busy_poll is 0" + (", and EPIOCSPARAMS comes with Linux 6.9" if cell.wait == "epoll" else "")

@@ -13,7 +13,6 @@ from harness.kernel import syscalls
 from harness.kernel.syscalls import held
 
 # linux/io_uring.h
-_SINGLE_ISSUER, _DEFER_TASKRUN = 1 << 12, 1 << 13
 _SQ_RING, _CQ_RING, _SQES = 0, 0x8000000, 0x10000000
 _GETEVENTS, _EXT_ARG, _OP_RECV, _REGISTER_NAPI = 1, 8, 27, 27
 _ENTRIES, _PARAMETERS_BYTES, _SQE_BYTES, _CQE_BYTES = 8, 120, 64, 16
@@ -66,8 +65,7 @@ class Ring:
 @contextlib.contextmanager
 def made() -> Iterator[Ring]:
     """A ring for the block. Raises OSError: ENOSYS, EPERM where io_uring is off."""
-    flags = _SINGLE_ISSUER | _DEFER_TASKRUN
-    parameters = ctypes.create_string_buffer(struct.pack("=8xI", flags), _PARAMETERS_BYTES)
+    parameters = ctypes.create_string_buffer(_PARAMETERS_BYTES)
     with contextlib.ExitStack() as stack:
         fd = stack.enter_context(held(syscalls.io_uring_setup(_ENTRIES, parameters)))
         yield Ring(fd, parameters.raw, stack)

@@ -73,13 +73,14 @@ def receiving(device: str, port: int, mode: int) -> Iterator[Receiver]:
         handed = stack.enter_context(mmap.mmap(sock.fileno(), fill[2] + 8 * _ENTRIES, offset=_PAGE_OF_FILL))
         struct.pack_into(f"={_ENTRIES}Q", handed, fill[2], *range(0, len(frames), _FRAME_BYTES))
         struct.pack_into("=I", handed, fill[0], _ENTRIES)
+        # Before the socket is bound: Linux 6.1 maps no ring of one that is.
+        size = received[2] + _DESCRIPTOR_BYTES * _ENTRIES
+        ring = stack.enter_context(mmap.mmap(sock.fileno(), size, offset=_PAGE_OF_RX))
         _bind(sock, ifindex, mode)
         fd = stack.enter_context(held(_map_of(sock)))
         program = stack.enter_context(held(syscalls.load_xdp(_redirecting(fd, port))))
         stack.enter_context(_attached(ifindex, program))
         ethtool.await_carrier(device, _LINK_S)
-        size = received[2] + _DESCRIPTOR_BYTES * _ENTRIES
-        ring = stack.enter_context(mmap.mmap(sock.fileno(), size, offset=_PAGE_OF_RX))
         yield Receiver(sock, ring, received[0], received[1])
 
 
