@@ -20,21 +20,23 @@ _HEAD = """\
 Made by `python -m tools.matrix_doc` from [matrix.csv](matrix.csv), which holds the cells of `pollbench doctor
 --matrix csv` (this host, as root) and `pollbench vm matrix --kernel K --format csv` (a guest, no root). Each cell
 was tried on packets: ten UDP datagrams, TCP bytes and so on, a millisecond apart, into a socket with `SO_BUSY_POLL`
-20 ms (and in epoll `EPIOCSPARAMS`, where the kernel has it).
+20 ms (and in epoll `EPIOCSPARAMS`, in io_uring `IORING_REGISTER_NAPI`, where the kernel has it). An AF_XDP socket has
+no receive that blocks: *spin* is a `recv` that does not, in a loop.
 
 - *polled*: `BusyPollRxPackets` grew; the CSV says by how many.
 - *no id*: `SO_INCOMING_NAPI_ID` stayed 0, so that nothing can be polled.
 - *none*: there is an id, and nothing was polled. *(few)*, *(polled)*: the same, and at most four, or five and more,
   of ten packets were polled once `net.core.busy_poll` was set, which is tried only in guests, since it is the whole
   host's.
-- *?*: not tried, and why below.
+- *refused*: the kernel has no such socket there. *?*: not tried. Why is below.
 
-All devices but loopback, plain veth, netkit, tap and tun stand on a veth that receives by NAPI (GRO on, the peer's
-TSO off); macvlan and ipvlan in another namespace than that veth. tap and tun are opened with `IFF_NAPI`; that NAPI is
-not for busy polling, and no kernel lists it. The counter is that of the namespace of the NAPI's device.
+All devices but loopback, plain veth, netkit, tap, tun and the NICs stand on a veth that receives by NAPI (GRO on, the
+peer's TSO off); macvlan and ipvlan in another namespace than that veth. tap and tun are opened with `IFF_NAPI`; that
+NAPI is not for busy polling, and no kernel lists it. The counter is that of the namespace of the NAPI's device. The
+NICs are QEMU's models with the guest's drivers, two back to back, with one queue. An AF_XDP socket is bound to the
+device itself, with a native program where the driver takes one, and need_wakeup.
 
-NICs and AF_XDP sockets are not in the table ([AF_XDP](busy-polling.md#af_xdp)). Kernel modules that it asks for stay
-loaded, and loading that of bonding makes a device `bond0` on the host.
+Kernel modules that it asks for stay loaded, and loading that of bonding makes a device `bond0` on the host.
 """
 _TAIL = """\
 ## What was guessed otherwise
@@ -51,11 +53,16 @@ Every cell was guessed before the first run. These were missed, or showed what n
   of 23 on two CPUs (6.18). A poll ends as soon as anybody else wants its CPU. With real-time priority for the two
   threads, as it is now, 9 or 10 of 10 at a load of 26. That nothing was polled on a busy host says nothing about
   device or socket.
+- **vmxnet3 without an id**: not expected of a NIC with a NAPI. With LRO on, as it comes, it hands packets on by another
+  call than the one that notes the NAPI; with LRO off 10 of 10 are polled (6.12).
+- **An AF_XDP socket that spins** has an id and nothing polled: each of its calls polls once, and the interrupt, which
+  stays on between them, is there first. In epoll, which polls until something comes, the same socket polls 10 of 10.
+- **e1000e and igb in copy mode of AF_XDP**: no id on 6.12, one on 7.3; veth, the other way round.
 - **A guest without udev has no `/dev/net/tun`** until the module is loaded: its file is made by the driver, and
   asked for by nobody.
 """
 _MOST = 5
-_WAITS = ("blocking", "poll", "epoll")
+_WAITS = ("blocking", "spin", "poll", "epoll", "io_uring")
 
 
 def kept() -> list[Row]:
@@ -99,6 +106,8 @@ def page(rows: Sequence[Row]) -> str:
 def _outcome(rows: Sequence[Row]) -> str:
     """What came of a kind of socket: one word where its waits were alike."""
     words = {row["wait"]: _word(row) for row in rows}
+    if not words:
+        return "not tried"
     if len(set(words.values())) == 1:
         return next(iter(words.values()))
     return "; ".join(f"{wait} {words[wait]}" for wait in _WAITS if wait in words)
@@ -122,7 +131,8 @@ def _gates(rows: Sequence[Row]) -> list[str]:
         devices = ", ".join(dict.fromkeys(row["link"] for row in held))
         sockets = ", ".join(dict.fromkeys(row["socket"] for row in held))
         waits = list(dict.fromkeys(row["wait"] for row in held))
-        by = f" by {' and '.join(waits)}" if len(waits) < len(_WAITS) else ""
+        every = {row["wait"] for row in rows if row["socket"] in {one["socket"] for one in held}}
+        by = f" by {' and '.join(waits)}" if set(waits) < every else ""
         kernels = ", ".join(dict.fromkeys(_short(row["kernel"]) for row in held))
         lines.append(f"- *{gate}*: {sockets}{by}; {devices} ({kernels})")
     return lines

@@ -12,7 +12,8 @@ from harness.errors import MissingError
 from harness.kernel import journal, matrix
 from harness.kernel.matrix import Cell
 
-_MARKS = {"no id": "-", "skipped": "?"}
+_HEADS = {"blocking": "block", "io_uring": "uring"}
+_MARKS = {"no id": "-", "refused": "x", "skipped": "?"}
 
 
 def of_this_host() -> list[Cell]:
@@ -40,17 +41,20 @@ def show(cells: Sequence[Cell], form: str) -> None:
 
 def _table(cells: Sequence[Cell]) -> list[str]:
     """The lines of one kernel: how many packets were polled, and below why none were."""
-    kinds = list(dict.fromkeys(cell.socket for cell in cells))
-    waits = list(dict.fromkeys(cell.wait for cell in cells))
+    waits: dict[str, list[str]] = {}
+    for kind, wait in dict.fromkeys((cell.socket, cell.wait) for cell in cells):
+        waits.setdefault(kind, []).append(wait)
     links = list(dict.fromkeys(cell.link for cell in cells))
     marks = {(cell.link, cell.socket, cell.wait): _mark(cell) for cell in cells}
     room = max(map(len, links)) + 2
     counted = max(cell.packets for cell in cells)
     lines = [f"Linux {cells[0].kernel}: of {counted} packets, those that were busy-polled, by socket and its wait"]
-    lines.append(" " * room + "".join(f"{kind:<{7 * len(waits)}}" for kind in kinds).rstrip())
-    lines.append(" " * room + "".join(f"{wait[:5]:<7}" for _ in kinds for wait in waits).rstrip())
+    lines.append(" " * room + "".join(f"{kind:<{7 * len(own)}}" for kind, own in waits.items()).rstrip())
+    lines.append(
+        " " * room + "".join(f"{_HEADS.get(wait, wait):<7}" for own in waits.values() for wait in own).rstrip()
+    )
     for link in links:
-        entries = (marks.get((link, kind, wait), "") for kind in kinds for wait in waits)
+        entries = (marks.get((link, kind, wait), "") for kind, own in waits.items() for wait in own)
         lines.append(f"{link:<{room}}" + "".join(f"{entry:<7}" for entry in entries).rstrip())
     return [*lines, *_reasons(cells), ""]
 
@@ -62,7 +66,7 @@ def _mark(cell: Cell) -> str:
 
 def _reasons(cells: Sequence[Cell]) -> Iterable[str]:
     """What the marks mean, with every reason once, and the cells it holds for."""
-    yield "-: the socket has no NAPI id; ?: not tried; in brackets: with net.core.busy_poll set"
+    yield "-: the socket has no NAPI id; x: the kernel refuses it; ?: not tried; (n): with net.core.busy_poll set"
     for gate in dict.fromkeys(cell.gate for cell in cells if cell.gate):
         places: dict[str, list[str]] = {}
         for link in dict.fromkeys(cell.link for cell in cells):

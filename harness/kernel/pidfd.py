@@ -17,7 +17,19 @@ from harness.kernel.syscalls import held
 
 _SO_ACCEPTCONN, _SO_PROTOCOL, _SO_DOMAIN, _SO_INCOMING_NAPI_ID = 30, 38, 39, 56
 _IPPROTO_MPTCP, _SOL_UDP, _UDP_GRO = 262, 17, 104
-_OPTIONS = {"SO_BUSY_POLL": 46, "SO_PREFER_BUSY_POLL": 69, "SO_BUSY_POLL_BUDGET": 70, "SO_RCVBUF": 8, "SO_SNDBUF": 7}
+_SO_MAX_PACING_RATE, _SO_INCOMING_CPU = 47, 49
+_OPTIONS = {
+    "SO_BUSY_POLL": (socket.SOL_SOCKET, 46),
+    "SO_PREFER_BUSY_POLL": (socket.SOL_SOCKET, 69),
+    "SO_BUSY_POLL_BUDGET": (socket.SOL_SOCKET, 70),
+    "SO_RCVBUF": (socket.SOL_SOCKET, socket.SO_RCVBUF),
+    "SO_SNDBUF": (socket.SOL_SOCKET, socket.SO_SNDBUF),
+    "SO_INCOMING_CPU": (socket.SOL_SOCKET, _SO_INCOMING_CPU),
+    "SO_RCVLOWAT": (socket.SOL_SOCKET, socket.SO_RCVLOWAT),
+    "SO_MAX_PACING_RATE": (socket.SOL_SOCKET, _SO_MAX_PACING_RATE),
+    "TCP_NODELAY": (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+    "TCP_QUICKACK": (socket.IPPROTO_TCP, socket.TCP_QUICKACK),
+}
 # SO_RCVBUFFORCE and SO_SNDBUFFORCE: over the host's limits too. The kernel makes twice of it, and tells that.
 _BUFFERS = {"SO_RCVBUF": 33, "SO_SNDBUF": 32}
 _EPIOCSPARAMS, _EPIOCGPARAMS = 0x40088A01, 0x80088A02
@@ -79,7 +91,7 @@ def _has_gro(sock: socket.socket) -> bool:
 
 def _busy_poll(sock: socket.socket) -> int | None:
     with contextlib.suppress(OSError):
-        return sock.getsockopt(socket.SOL_SOCKET, _OPTIONS["SO_BUSY_POLL"])
+        return sock.getsockopt(*_OPTIONS["SO_BUSY_POLL"])
     return None
 
 
@@ -91,10 +103,16 @@ def watched(pid: int, fd: int) -> list[int]:
     return [int(number) for number in _TARGETS.findall(HOST.text(f"/proc/{pid}/fdinfo/{fd}") or "")]
 
 
+def has_option(kind: str, name: str) -> bool:
+    """Does a socket of a kind, as SocketFacts has it, know the option at all?"""
+    level, _ = _OPTIONS.get(name, (None, 0))
+    return level == socket.SOL_SOCKET or (level == socket.IPPROTO_TCP and "tcp" in kind)
+
+
 def get_option(fd: int, name: str) -> int:
-    """An option of a socket. Raises OSError (SO_BUSY_POLL_BUDGET can be written only)."""
+    """An option of a socket, by the kernel's name. Raises OSError (SO_BUSY_POLL_BUDGET can be written only)."""
     with _socket(fd) as sock:
-        return sock.getsockopt(socket.SOL_SOCKET, _OPTIONS[name])
+        return sock.getsockopt(*_OPTIONS[name])
 
 
 def set_option(fd: int, name: str, value: int) -> None:
@@ -103,7 +121,7 @@ def set_option(fd: int, name: str, value: int) -> None:
         if name in _BUFFERS:
             sock.setsockopt(socket.SOL_SOCKET, _BUFFERS[name], value // 2)
         else:
-            sock.setsockopt(socket.SOL_SOCKET, _OPTIONS[name], value)
+            sock.setsockopt(*_OPTIONS[name], value)
 
 
 def get_epoll(fd: int) -> list[int]:

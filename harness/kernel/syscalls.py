@@ -22,7 +22,7 @@ _MNT_DETACH = 2
 
 # Numbers from 424 on are the same on every architecture (except alpha): one table for all system calls since 2019.
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
-_PIDFD_GETFD = 438
+_IO_URING_SETUP, _IO_URING_ENTER, _IO_URING_REGISTER, _PIDFD_GETFD = 425, 426, 427, 438
 _BPF = {"x86_64": 321, "aarch64": 280}
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _PERF_SOFTWARE, _PERF_TASK_CLOCK, _PERF_INHERIT, _PERF_CLOEXEC = 1, 1, 2, 8
@@ -109,16 +109,41 @@ def task_clock(tid: int) -> int:
     return _check(event, "perf_event_open", f"thread {tid}")
 
 
-def load_xdp_pass() -> int:
-    """A descriptor of an XDP program that lets every packet pass. Raises OSError: EPERM, ENOSYS on other machines."""
-    number = _number(_BPF, "bpf")
-    code, licence = ctypes.create_string_buffer(_PASS), ctypes.create_string_buffer(b"GPL")
-    head = struct.pack("=IIQQ", _BPF_PROG_TYPE_XDP, len(_PASS) // 8, ctypes.addressof(code), ctypes.addressof(licence))
-    attributes = ctypes.create_string_buffer(head, _BPF_ATTR_BYTES)
-    return _check(_libc().syscall(number, _BPF_PROG_LOAD, attributes, _BPF_ATTR_BYTES), "bpf")
-
-
 def _number(by_machine: dict[str, int], name: str) -> int:
     if (number := by_machine.get(platform.machine())) is None:
         raise OSError(errno.ENOSYS, f"no number of {name}(2) is known on {platform.machine()}")
     return number
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    """bpf(2); what it returns, often a descriptor. Raises OSError: EPERM, ENOSYS on other machines."""
+    held_attributes = ctypes.create_string_buffer(attributes, _BPF_ATTR_BYTES)
+    return _check(_libc().syscall(_number(_BPF, "bpf"), command, held_attributes, _BPF_ATTR_BYTES), "bpf")
+
+
+def load_xdp(program: bytes = _PASS) -> int:
+    """A descriptor of an XDP program, by default one that lets every packet pass. Raises OSError, as bpf does."""
+    code, licence = ctypes.create_string_buffer(program), ctypes.create_string_buffer(b"GPL")
+    places = (ctypes.addressof(code), ctypes.addressof(licence))
+    return bpf(_BPF_PROG_LOAD, struct.pack("=IIQQ", _BPF_PROG_TYPE_XDP, len(program) // 8, *places))
+
+
+def bind(fd: int, address: bytes) -> None:
+    """bind(2) to an address of a family that Python's sockets do not know."""
+    _check(_libc().bind(fd, address, len(address)), "bind")
+
+
+def io_uring_setup(entries: int, parameters: ctypes.Array[ctypes.c_char]) -> int:
+    """A descriptor of a new io_uring; the kernel writes where its rings are into the parameters."""
+    return _check(_libc().syscall(_IO_URING_SETUP, entries, parameters), "io_uring_setup")
+
+
+def io_uring_register(fd: int, operation: int, argument: ctypes.Array[ctypes.c_char], count: int) -> None:
+    """Register something with an io_uring."""
+    _check(_libc().syscall(_IO_URING_REGISTER, fd, operation, argument, count), "io_uring_register")
+
+
+def io_uring_enter(fd: int, submit: int, least: int, flags: int, how: ctypes.Array[ctypes.c_char], size: int) -> None:
+    """Submit requests, and wait for so many completions."""
+    call = _libc().syscall
+    _check(call(_IO_URING_ENTER, fd, submit, least, flags, how, ctypes.c_size_t(size)), "io_uring_enter")

@@ -67,6 +67,8 @@ static int make_socket(const struct endpoint *endpoint, const struct sockopts *o
     if (endpoint->protocol == PROTOCOL_TCP)
         endpoint_send_at_once(made);
     sockopts_apply(options, made);
+    if (endpoint->protocol == PROTOCOL_TCP)
+        sockopts_apply_tcp(options, made);
     return made;
 }
 

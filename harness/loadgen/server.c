@@ -35,6 +35,7 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--thread-cpus", .text = &o.thread_cpus},
         {.name = "--service", .text = &service},
         {.name = "--stall", .text = &stall},
+        {.name = "--uring-napi", .number = &o.tracking, .choices = uring_tracking_names},
         {.name = "--udp-gro", .flag = &o.udp_gro},
         {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
         SOCKOPTS_TABLE(&o.sockopts),
@@ -48,6 +49,8 @@ static struct server_plan read_options(int argc, char **argv)
     o.framing = framing_read((enum protocol)protocol, size, response_size, phases, times);
     if (phases && (o.threads > 1 || o.style == WAIT_URING))
         fail_usage("--phases", "goes with one thread, and not with --wait uring");
+    if (o.tracking != URING_DYNAMIC && o.style != WAIT_URING)
+        fail_usage("--uring-napi", "goes with --wait uring");
     if (o.sockopts.epoll_text != NULL && o.style != WAIT_EPOLL)
         fail_usage("--epoll-busy-poll", "goes with --wait epoll");
     if (o.udp_gro && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.style == WAIT_URING))
@@ -64,6 +67,7 @@ static struct server_plan read_options(int argc, char **argv)
 void server_welcome(struct server *server, int socket)
 {
     endpoint_send_at_once(socket);
+    sockopts_apply_tcp(&server->plan->sockopts, socket);
     if (server->stamping != NULL)
         stamping_begin(server->stamping, socket, true);
     server->connections++;
@@ -183,7 +187,7 @@ static void serve(void *argument)
     if (plan->thread_cpus != NULL)
         cpulist_pin(plan->thread_cpus, (size_t)server->index);
     if (plan->style == WAIT_URING)
-        server->uring = uring_make(&plan->sockopts);
+        server->uring = uring_make(&plan->sockopts, (enum uring_tracking)plan->tracking);
     pthread_barrier_wait(&start.all_there);
     if (server->index == 0)
         announce_ready(start.servers, plan->threads, start.port);

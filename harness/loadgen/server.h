@@ -23,6 +23,7 @@ struct server_plan {
     struct sockopts sockopts;
     struct xsk_plan xsk;
     enum wait_style style;
+    int64_t tracking; /* of uring_tracking_names */
     bool udp_gro;
     struct framing framing;
     struct service service;

@@ -20,6 +20,7 @@ _Static_assert(OPERATIONS == 4, "a power of two");
 struct uring_connection {
     int socket;
     size_t have;      /* bytes received and not yet answered */
+    bool followed;    /* the ring polls its NAPI, as far as it has to be told */
     size_t answering; /* bytes of the request whose reply is on its way */
     struct uring_connection *next, **link; /* the list of all */
     unsigned char *reply;                  /* after the buffer */
@@ -215,6 +216,8 @@ static void complete(struct server *server, struct uring_connection **list, uint
     struct uring_connection *connection =
         (struct uring_connection *)(uintptr_t)(user_data & ~(uint64_t)(OPERATIONS - 1));
 
+    if (operation == OPERATION_RECEIVE && result > 0 && !connection->followed)
+        connection->followed = uring_follow(&server->uring, connection->socket);
     if (operation == OPERATION_ACCEPT)
         accepted(server, list, result);
     else if (server->plan->at.protocol == PROTOCOL_UDP)

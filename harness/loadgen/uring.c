@@ -26,20 +26,24 @@
 struct napi_busy_poll {
     uint32_t usecs;
     uint8_t prefer;
-    uint8_t operation; /* 0: register */
+    uint8_t operation;
     uint8_t pad[2];
-    uint32_t parameter;
+    uint32_t parameter; /* to register: 0 dynamic, 1 static (Linux 6.13); to add: the id of a NAPI */
     uint32_t reserved;
 };
 
 _Static_assert(sizeof(struct napi_busy_poll) == 16, "as the kernel has it");
 
+enum { OPERATION_REGISTER, OPERATION_ADD_ID };
+
+const char *const uring_tracking_names[] = {"dynamic", "static", NULL};
+
 static _Noreturn void refuse(const char *attempted)
 {
-    char got[192];
+    char got[224];
 
     snprintf(got, sizeof got,
-             "%s; it needs Linux 6.9 or newer with CONFIG_IO_URING and CONFIG_NET_RX_BUSY_POLL, and sysctl "
+             "%s; it needs Linux 6.9 or newer (6.13 to name NAPIs to it) with CONFIG_IO_URING and CONFIG_NET_RX_BUSY_POLL, and sysctl "
              "kernel.io_uring_disabled at 0",
              strerror(errno));
     fail_saying(attempted, "io_uring", got);
@@ -54,17 +58,37 @@ static void *map(int fd, size_t size, off_t offset)
     return memory;
 }
 
-static void register_napi(const struct uring *ring, const struct sockopts *options)
+static int register_napi(const struct uring *ring, struct napi_busy_poll napi)
 {
-    struct napi_busy_poll napi = {.usecs = (uint32_t)options->busy_poll, .prefer = options->prefer == 1};
-
-    if (options->busy_poll == SOCKOPT_UNSET || options->busy_poll == 0)
-        return;
-    if (syscall(SYS_io_uring_register, ring->fd, REGISTER_NAPI, &napi, 1) != 0)
-        refuse("register NAPI busy polling");
+    return (int)syscall(SYS_io_uring_register, ring->fd, REGISTER_NAPI, &napi, 1);
 }
 
-struct uring uring_make(const struct sockopts *options)
+static void poll_napis(struct uring *ring, const struct sockopts *options, enum uring_tracking tracking)
+{
+    if (options->busy_poll == SOCKOPT_UNSET || options->busy_poll == 0)
+        return;
+    if (register_napi(ring, (struct napi_busy_poll){.usecs = (uint32_t)options->busy_poll,
+                                                    .prefer = options->prefer == 1,
+                                                    .operation = OPERATION_REGISTER,
+                                                    .parameter = tracking}) != 0)
+        refuse("register NAPI busy polling");
+    ring->follows = tracking == URING_STATIC;
+}
+
+bool uring_follow(const struct uring *ring, int socket)
+{
+    const int64_t id = ring->follows ? sockopts_napi_id(socket) : 0;
+
+    if (id <= 0)
+        return !ring->follows;
+    /* Sockets that share a NAPI name it more than once. */
+    if (register_napi(ring, (struct napi_busy_poll){.operation = OPERATION_ADD_ID, .parameter = (uint32_t)id}) != 0 &&
+        errno != EEXIST)
+        refuse("name a NAPI");
+    return true;
+}
+
+struct uring uring_make(const struct sockopts *options, enum uring_tracking tracking)
 {
     /* Completions are made when we ask for them, not by interrupting us. */
     struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
@@ -88,7 +112,7 @@ struct uring uring_make(const struct sockopts *options)
     /* The kernel's indirection is not used: place i of the ring is always entry i. */
     for (unsigned int i = 0; i < p.sq_entries; i++)
         ((unsigned int *)(sq + p.sq_off.array))[i] = i;
-    register_napi(&ring, options);
+    poll_napis(&ring, options, tracking);
     return ring;
 }
 

@@ -15,11 +15,18 @@ struct uring {
     struct io_uring_sqe *sqes;
     const struct io_uring_cqe *cqes;
     unsigned int unsubmitted;
+    bool follows; /* NAPIs have to be named to it */
 };
+
+/* How it knows which NAPIs to poll: those of the sockets that it waits for, or those that are named to it. */
+enum uring_tracking { URING_DYNAMIC, URING_STATIC };
+extern const char *const uring_tracking_names[];
 
 /* A ring of the calling thread, which alone may use it; it busy-polls as the socket options say. Ends the program,
  * naming what the kernel needs, where it has no io_uring or none that busy-polls. */
-struct uring uring_make(const struct sockopts *options);
+struct uring uring_make(const struct sockopts *options, enum uring_tracking tracking);
+/* Names it the NAPI of a socket that has received, where it has to be told. False: the socket knows of none yet. */
+bool uring_follow(const struct uring *ring, int socket);
 
 /* Makes room for so many requests, by submitting what is there. Not to be called between linked requests. */
 #define URING_ROOM 4

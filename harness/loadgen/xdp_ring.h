@@ -44,10 +44,10 @@ static inline void xdp_ring_written(struct xdp_ring *ring)
     __atomic_store_n(ring->producer, ++ring->at, __ATOMIC_RELEASE);
 }
 
-/* Has the kernel still to take something that we wrote? */
-static inline bool xdp_ring_pending(const struct xdp_ring *ring)
+/* How many entries that we wrote has the kernel still to take? */
+static inline uint32_t xdp_ring_pending(const struct xdp_ring *ring)
 {
-    return __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE) != ring->at;
+    return ring->at - __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE);
 }
 
 /* Does the kernel want a system call before it looks at the ring? */

@@ -226,7 +226,7 @@ static int push(struct xsk *xsk)
 /* False, with errno: the socket is of no more use. */
 static bool call_kernel(struct xsk *xsk)
 {
-    const bool unsent = xdp_ring_pending(&xsk->transmit) && xdp_ring_wants_call(&xsk->transmit);
+    const bool unsent = xdp_ring_pending(&xsk->transmit) > 0 && xdp_ring_wants_call(&xsk->transmit);
 
     if ((xsk->refused || unsent) && push(xsk) != 0)
         return false;
@@ -339,6 +339,7 @@ void xsk_event(const struct xsk *xsk)
     event_bool("need_wakeup", xsk->plan.need_wakeup != 0);
     event_int("received", xsk->received);
     event_int("sent", xsk->sent);
+    event_int("unsent", xdp_ring_pending(&xsk->transmit));
     event_int("strange", xsk->strange);
     event_statistics(xsk);
     event_object_end();

@@ -20,6 +20,8 @@ _COUNTED = ("blocking", "epoll", "uring")
 _STEAL_TICKS_MIN = 3
 # A declared loss is a chance: so many standard deviations more are no doubt.
 _SIGMAS = 4.0
+# Some are always under way when a program ends.
+_MOSTLY = 0.5
 
 
 def _unasked(outcome: Outcome, program: ProgramOutcome, polling: set[str]) -> str:
@@ -47,6 +49,21 @@ def _partly(outcome: Outcome, node: str, checks: Checks) -> str:
     )
 
 
+def _unsent(program: ProgramOutcome) -> str:
+    """A doubt where the driver took next to none of the frames that an AF_XDP socket was to send."""
+    xdp = program.report.get("xdp") or {}
+    unsent, sent = xdp.get("unsent", 0), xdp.get("sent", 0)
+    if not sent or unsent < _MOSTLY * sent:
+        return ""
+    text = f"{unsent} of {sent} frames that {program.label} sent were never taken by the driver of {xdp['interface']}"
+    if xdp["mode"] != "zero-copy" or not program.report.get("readback", {}).get("prefer_busy_poll"):
+        return text
+    return (
+        f"{text}: with SO_PREFER_BUSY_POLL the kernel does not wake it to send, and polls the receive queue's NAPI, "
+        "which sends only where the transmit queue is its own, too (igb's from 5 queues on); wait by poll, or take more"
+    )
+
+
 def doubts(
     outcome: Outcome, metrics: Metrics, checks: Checks, polling: set[str], declared_loss: float = 0.0
 ) -> list[str]:
@@ -57,6 +74,7 @@ def doubts(
     reasons = [*noise(outcome, metrics, checks).values(), *_losses(metrics, checks, declared_loss)]
     reasons += dict.fromkeys(reason for program in outcome.programs if (reason := _unasked(outcome, program, polling)))
     reasons += [reason for node in sorted(polling) if (reason := _partly(outcome, node, checks))]
+    reasons += [reason for program in outcome.programs if (reason := _unsent(program))]
     reasons += outcome.changed
     resolution = (outcome.client.get("clock") or {}).get("source_resolution_ns", 0)
     if resolution > _STABLE_RESOLUTION_NS:

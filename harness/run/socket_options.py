@@ -85,7 +85,7 @@ class SocketOptions:
         try:
             with pidfd.borrowed(pid, held.fd) as fd:
                 for knob, setting in self._settings:
-                    if (setting.name == _OF_EPOLL) == (facts is None):
+                    if (setting.name == _OF_EPOLL) if facts is None else pidfd.has_option(kind, setting.name):
                         treated.settings.append(_write(fd, treated, knob, setting))
         except OSError as error:
             if error.errno not in _GONE:

@@ -194,6 +194,11 @@ class Load(Generated, OwnSockets):
         description="UDP: the server takes several datagrams at once (UDP_GRO), as QUIC servers do; while it "
         "busy-polls, the kernel holds each until the poll ends",
     )
+    uring_napi: Literal["dynamic", "static"] = Field(
+        "dynamic",
+        description="server_wait: uring: it polls the NAPIs of the sockets that it waits for, or those that the server "
+        "names to it once, of each socket's first packet (Linux 6.13)",
+    )
     connect_per_request: OnOff = Field(False, description="TCP: every request opens and closes a connection")
     service: Service | None = Field(None, description="CPU work of the server per request; none if absent")
     phases: OnOff = Field(
@@ -219,6 +224,8 @@ class Load(Generated, OwnSockets):
             raise ValueError("connect_per_request needs a connection; add protocol: tcp")
         if self.udp_gro and (self.protocol != "udp" or self.phases or self.wait_of("server") == "uring"):
             raise ValueError("udp_gro is of UDP sockets, and goes neither with phases nor with server_wait: uring")
+        if self.uring_napi == "static" and self.wait_of("server") != "uring":
+            raise ValueError("uring_napi is of a server in io_uring; add server_wait: uring")
         if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
             raise ValueError(f"select() waits on {SELECT_MOST} sockets at most; take server_wait: poll")
         if self.connect_per_request and self.depth > self.connections // self.threads:
@@ -275,6 +282,7 @@ class Load(Generated, OwnSockets):
         argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
         argv += ["--service", self.service.option()] if self.service else []
         argv += ["--udp-gro"] if self.udp_gro else []
+        argv += ["--uring-napi", "static"] if self.uring_napi == "static" else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
         return [*argv, *self.xdp_options("server"), *scene.socket_options]
 

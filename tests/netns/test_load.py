@@ -81,12 +81,16 @@ def test_service_time_is_in_every_request(tmp_path: Path) -> None:
     assert record.workload["service"] == "fixed:300000"
 
 
-def test_io_uring_serves_or_the_reason_is_told(tmp_path: Path) -> None:
-    record, _, _ = record_of(tmp_path, workload=load(server_wait="uring"))
+@pytest.mark.parametrize("tracking", ["dynamic", "static"])
+def test_io_uring_polls_or_the_reason_is_told(tmp_path: Path, tracking: str) -> None:
+    workload = load(server_wait="uring", uring_napi=tracking)
+    knobs = {"server": {"busy_poll": {"usecs": 200}}}
+    record, _, _ = record_of(tmp_path, workload=workload, topology=NAPI, settings=knobs)
     if record.verdict == "failed":
         assert "io_uring" in record.reasons[0]
     else:
-        assert record.verdict == "valid", record.reasons
+        assert (record.verdict, record.reasons) == ("valid", ())
+        assert record.metrics["server_polled_percent"] > 10
 
 
 @needs_memcached

@@ -85,13 +85,15 @@ def test_message_sizes(pair: Pair, tmp_path: Path, protocol: str, wait: str, siz
 def test_options_are_read_back(pair: Pair, tmp_path: Path, protocol: str) -> None:
     source, target = pair
     sockets = ("--busy-poll", 37, "--prefer-busy-poll", 1, "--busy-poll-budget", 16)
-    options = (*sockets, "--epoll-busy-poll", "41,8,1")
+    others = ("--incoming-cpu", 0, "--rcvlowat", 8, "--max-pacing-rate", 10**8, "--nodelay", 0, "--quickack", 1)
+    options = (*sockets, *others, "--epoll-busy-poll", "41,8,1")
     kind = {"protocol": protocol, "wait": "epoll"}
     with server(target, *options, **kind) as (serving, port):
         with client(source, target, port, tmp_path / "samples", *options, **kind) as process:
             found = measure(process)["readback"]
         served = serving.stop()["readback"]
     wanted = {"busy_poll": 37, "prefer_busy_poll": 1, "epoll": [41, 8, 1], "policy": "other", "nice": 0}
+    wanted |= {"rcvlowat": 8, "max_pacing_rate": 10**8, "nodelay": 0 if protocol == "tcp" else None}
     assert found | wanted | {"cpus": [0]} == found
     # For TCP these are the accepted socket's: it inherited them from the listener.
     assert served | wanted | {"cpus": [1]} == served

@@ -66,3 +66,17 @@ def test_polling_in_part_is_judged_where_the_kernel_counts_it(wait: str, doubted
     run = outcome(delta=delta(nodes={"c": {"Udp:InDatagrams": 1000, "TcpExt:BusyPollRxPackets": 50}, "s": {}}))
     programs = (dataclasses.replace(run.programs[0], wait=wait), run.programs[1])
     assert bool(checks.doubts(dataclasses.replace(run, programs=programs), {}, Checks(), {"c"})) is doubted
+
+
+@pytest.mark.parametrize(
+    ("unsent", "prefers", "told"),
+    [(4, True, ""), (5, False, "5 of 10 frames"), (5, True, "wait by poll, or take more")],
+)
+def test_frames_that_no_driver_took_are_a_doubt(unsent: int, prefers: bool, told: str) -> None:
+    xdp = {"interface": "eth0", "mode": "zero-copy", "sent": 10, "unsent": unsent}
+    report = {"xdp": xdp, "readback": {"prefer_busy_poll": int(prefers)}}
+    run = outcome()
+    programs = (run.programs[0], dataclasses.replace(run.programs[1], report=report))
+    found = doubts_of(dataclasses.replace(run, programs=programs))
+    assert told in "".join(found) and bool(found) is bool(told)
+    assert ("SO_PREFER_BUSY_POLL" in "".join(found)) is (bool(told) and prefers)

@@ -265,6 +265,11 @@ def test_our_own_generator_is_told_by_options() -> None:
     polling = ["--busy-poll", "70", "--prefer-busy-poll", "1", "--busy-poll-budget", "16"]
     assert apply.socket_options(knobs, "blocking") == polling
     assert apply.socket_options(knobs, "epoll") == [*polling, "--epoll-busy-poll", "60,0,1"]
+    others = {"incoming_cpu": 1, "rcvlowat": 64, "max_pacing": "80mbit", "nodelay": False, "quickack": True}
+    assert apply.socket_options(models(socket_options=others), "blocking") == [
+        *("--incoming-cpu", "1", "--rcvlowat", "64", "--max-pacing-rate", "10000000"),
+        *("--nodelay", "0", "--quickack", "1"),
+    ]
 
 
 def test_how_programs_are_launched() -> None:

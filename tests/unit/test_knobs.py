@@ -179,6 +179,7 @@ def test_threaded_napi_is_proven_by_its_threads_running() -> None:
         ("xps", {"queues": ["0", "1"]}),
         ("host_receive", {"dev_weight": 5}),
         ("rfs", {"flow_count": 0}),
+        ("socket_options", {"rcvlowat": 64, "max_pacing": "80mbit"}),
         ("rss", {"equal": 1}),
         ("ethtool_coalesce", {"rx-usecs": 9}),
         ("offloads", {"gro": "off"}),
@@ -187,6 +188,17 @@ def test_threaded_napi_is_proven_by_its_threads_running() -> None:
 )
 def test_a_knob_that_no_counter_shows_is_unknown(name: str, fields: dict[str, Any]) -> None:
     assert KNOBS[name].effect(model(name, **fields), UNPOLLED).took is None
+
+
+def test_options_of_tcp_do_nothing_to_udp_sockets() -> None:
+    for fields in ({"nodelay": "off"}, {"quickack": "on", "rcvlowat": 64}):
+        knob = model("socket_options", **fields)
+        assert KNOBS["socket_options"].effect(knob, replace(UNPOLLED, protocol="tcp")).took is None
+        effect = KNOBS["socket_options"].effect(knob, replace(UNPOLLED, protocol="udp"))
+        assert effect.took is False and "of TCP sockets, and the workload is udp" in effect.evidence
+    for rate in ("4bit", "18gbit"):
+        with pytest.raises(ValueError, match="1 to 2147483647 bytes a second"):
+            model("socket_options", max_pacing=rate)
 
 
 def test_tso_under_udp_is_unknown_and_told_why() -> None:

@@ -18,16 +18,19 @@ LACKING = replace(BLIND, link="wireguard", outcome="skipped", gate="Unknown devi
 
 
 def test_the_table_says_how_many_and_why_not(capsys: pytest.CaptureFixture[str]) -> None:
-    matrix.show([POLLED, WAITS, BLIND, replace(BLIND, wait="poll"), LACKING], "text")
+    refused = replace(BLIND, outcome="refused", gate="bind in zero copy: no", socket="AF_XDP zero copy", wait="spin")
+    ring = replace(POLLED, wait="io_uring", polled=10)
+    matrix.show([POLLED, WAITS, ring, BLIND, replace(BLIND, wait="poll"), refused, LACKING], "text")
     assert capsys.readouterr().out.splitlines() == [
         "Linux 6.9: of 10 packets, those that were busy-polled, by socket and its wait",
-        "           UDP           raw",
-        "           block  poll   block  poll",
-        "macvlan    9      0 (2)  -      -",
-        "wireguard                ?",
-        "-: the socket has no NAPI id; ?: not tried; in brackets: with net.core.busy_poll set",
+        "           UDP                  raw           AF_XDP zero copy",
+        "           block  poll   uring  block  poll   spin",
+        "macvlan    9      0 (2)  10     -      -      x",
+        "wireguard                       ?",
+        "-: the socket has no NAPI id; x: the kernel refuses it; ?: not tried; (n): with net.core.busy_poll set",
         "  busy_poll is 0: UDP by poll behind macvlan",
         "  it has no id: raw behind macvlan",
+        "  bind in zero copy: no: AF_XDP zero copy behind macvlan",
         "  Unknown device type: every socket behind wireguard",
         "  macvlan: counted in the namespace of the device below, and not in the socket's",
         "",

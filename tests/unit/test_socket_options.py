@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -233,3 +234,16 @@ def test_knobs_of_other_scopes_are_nothing_to_a_socket(host: Host) -> None:
     treats = options(offloads={"gro": "on"})
     treats.sweep("memcached", [7])
     assert host.written == [] and treats.rows("memcached") == []
+
+
+def test_options_of_tcp_are_for_tcp_sockets() -> None:
+    assert [pidfd.has_option(kind, "TCP_NODELAY") for kind in ("tcp", "mptcp listener", "udp", "af_xdp")] == [
+        *(True, True),
+        *(False, False),
+    ]
+    assert pidfd.has_option("udp", "SO_RCVLOWAT") and not pidfd.has_option("tcp", "EPIOCSPARAMS")
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        for name, value in (("TCP_NODELAY", 1), ("SO_RCVLOWAT", 77), ("SO_MAX_PACING_RATE", 10**7)):
+            pidfd.set_option(sock.fileno(), name, value)
+            assert pidfd.get_option(sock.fileno(), name) == value
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

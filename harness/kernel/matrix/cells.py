@@ -6,7 +6,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
@@ -30,9 +30,9 @@ class Cell:
 
     kernel: its release. napi: had the socket a NAPI id? packets: received while counted; polled: of them, by
     BusyPollRxPackets of the namespace of the NAPI's device; polled_beside: by that of the socket's, None where both are
-    one. outcome: polled, unpolled (there is an id), "no id", or skipped (it could not be tried). gate: what stands in
-    the way, or why it was skipped; beyond_gate: of as many packets those polled once that was out of the way, None
-    where it was left.
+    one. outcome: polled, unpolled (there is an id), "no id", refused (the kernel has no such socket there), or skipped
+    (it could not be tried). gate: what stands in the way, or why it was skipped; beyond_gate: of as many packets those
+    polled once that was out of the way, None where it was left.
     """
 
     kernel: str
@@ -51,28 +51,27 @@ class Cell:
 COLUMNS = tuple(field.name for field in fields(Cell))
 
 
-def run(set_host: bool = False) -> list[Cell]:
+def run(set_host: bool = False, nics: Mapping[str, Sequence[str]] | None = None) -> list[Cell]:
     """Every cell, tried in namespaces that go with this process, however it ends.
 
     set_host: poll and epoll that do not poll are tried once more with net.core.busy_poll set, which is the whole
-    host's: in a guest. Raises OSError: EPERM without root.
+    host's: in a guest. nics: of a guest's pairs of NICs the addresses, by model. Raises OSError: EPERM without root.
     """
     with unnamed() as here:
         nowhere = Scene(here, here, here)
-        cells = [_attempt(nowhere, _NO_LINK, _NO_LINK_SOCKET, wait) for wait in sockets.WAITS]
+        cells = [_attempt(nowhere, _NO_LINK, _NO_LINK_SOCKET, wait) for wait in sockets.waits_of(_NO_LINK_SOCKET)]
         cells = [replace(cell, gate="a packet between two Unix sockets passes no device") for cell in cells]
-    for link in scenes.KINDS:
+    for link, build in (scenes.KINDS | scenes.nic_kinds(nics or {})).items():
         try:
-            with scenes.built(link) as scene:
+            with scenes.built(build) as scene:
                 cells += _tried(scene, link, set_host)
         except OSError as error:
-            cells += [_skipped(link, kind, wait, error) for kind, wait in _pairs()]
+            cells += [_skipped(link, kind, wait, error) for kind, wait in _pairs(sockets.BY_LINK)]
     return cells
 
 
-def _pairs() -> Iterator[tuple[str, str]]:
-    kinds = (kind for kind in sockets.KINDS if kind != _NO_LINK_SOCKET)
-    return ((kind, wait) for kind in kinds for wait in sockets.WAITS)
+def _pairs(kinds: Iterable[str]) -> list[tuple[str, str]]:
+    return [(kind, wait) for kind in kinds for wait in sockets.waits_of(kind)]
 
 
 def _skipped(link: str, kind: str, wait: str, error: OSError) -> Cell:
@@ -80,7 +79,17 @@ def _skipped(link: str, kind: str, wait: str, error: OSError) -> Cell:
 
 
 def _tried(scene: Scene, link: str, set_host: bool) -> list[Cell]:
-    cells = [_attempt(scene, link, kind, wait) for kind, wait in _pairs()]
+    cells: list[Cell] = []
+    # Last, since an AF_XDP socket's program takes the place of the device's own, and leaves none behind.
+    for beside in (False, True):
+        kinds = [kind for kind in sockets.BY_LINK if sockets.is_beside_the_stack(kind) == beside]
+        cells += _group(scene, link, kinds, set_host, any(cell.napi for cell in cells))
+    return cells
+
+
+def _group(scene: Scene, link: str, kinds: Iterable[str], set_host: bool, seen: bool) -> list[Cell]:
+    """The cells of these kinds; seen: has one of other kinds had a NAPI id?"""
+    cells = [_attempt(scene, link, kind, wait) for kind, wait in _pairs(kinds)]
     # Whoever else wanted the CPU may have ended every poll: what may work, is tried again.
     again = (cell.outcome == "unpolled" and not _waits_for_host(cell) for cell in cells)
     cells = [
@@ -88,7 +97,7 @@ def _tried(scene: Scene, link: str, set_host: bool) -> list[Cell]:
     ]
     with in_netns(scene.owner):
         napis = netdev.napis_of(socket.if_nametoindex(scene.lowest))
-    if any(cell.napi for cell in cells):
+    if seen or any(cell.napi for cell in cells):
         why = "the kernel gives such a socket no NAPI id"
     elif napis is None:
         why = "no NAPI id comes with the packets"
@@ -107,6 +116,10 @@ def _gated(cell: Cell, scene: Scene, why_no_id: str, set_host: bool) -> Cell:
         return replace(cell, gate=why_no_id)
     if cell.outcome != "unpolled":
         return cell
+    if cell.wait == "io_uring" and not sockets.has_uring_polling():
+        return replace(cell, gate="IORING_REGISTER_NAPI comes with Linux 6.9")
+    if cell.wait == "spin":
+        return replace(cell, gate="a call polls once, and the interrupt comes between two")
     if not _waits_for_host(cell):
         return replace(cell, gate="unknown: it has an id, and nothing is polled")
     gate = "net.core.busy_poll is 0" + (", and EPIOCSPARAMS comes with Linux 6.9" if cell.wait == "epoll" else "")
@@ -133,7 +146,7 @@ def _attempt(scene: Scene, link: str, kind: str, wait: str) -> Cell:
             polled, beside = (after - was for after, was in zip(_polled(scene), before, strict=True))
             napi = bool(ends.receiver.getsockopt(socket.SOL_SOCKET, _SO_INCOMING_NAPI_ID))
     except OSError as error:
-        return _skipped(link, kind, wait, error)
+        return replace(_skipped(link, kind, wait, error), outcome="refused")
     outcome = "polled" if polled else "unpolled" if napi else "no id"
     apart = beside if scene.owner != scene.server else None
     cell = Cell(platform.release(), link, kind, wait, outcome, napi, packets, polled, apart)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import ipaddress
 import os
@@ -10,12 +11,14 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.kernel import ethtool, links, syscalls, wireguard
+from harness.errors import PollbenchError
+from harness.kernel import ethtool, links, nics, syscalls, wireguard
 from harness.kernel.hostfiles import HOST, sysctl_file
-from harness.kernel.netlink import NetlinkSocket, Request, attr_u32, nest
+from harness.kernel.matrix import xsk
+from harness.kernel.netlink import NetlinkSocket, Request
 from harness.kernel.netns import in_netns, unnamed
 from harness.kernel.overlays import OverlayEnd, new_overlay
 from harness.kernel.syscalls import held
@@ -26,11 +29,12 @@ _UNDER = {CLIENT: "10.98.0.1", SERVER: "10.98.0.2"}
 _NEAR, _FAR = 10, 11
 _MACVLAN_MODE, _MACVLAN_BRIDGE, _IPVLAN_MODE, _IPVLAN_L2 = 1, 4, 1, 0
 _VXLAN_ID, _VXLAN_REMOTE, _VXLAN_LINK, _VXLAN_LOCAL, _VXLAN_PORT, _PORT = 1, 2, 3, 4, 15, 4789
-_IFLA_XDP, _XDP_FD, _XDP_FLAGS, _XDP_IN_DRIVER = 43, 1, 3, 4
 _BOND_MODE, _ACTIVE_BACKUP, _VRF_TABLE, _TABLE = 1, 1, 1, 10
 _NETKIT_PEER, _NETKIT_MODE, _NETKIT_L2 = 1, 5, 0
 _TUNSETIFF, _IFF_TUN, _IFF_TAP, _IFF_NAPI, _IFF_NO_PI = 0x400454CA, 1, 2, 0x10, 0x1000
 _FRAME_BYTES, _LOOK_MS = 65536, 50
+_CARRIER_S = 10.0
+_LRO = ("vmxnet3",)
 
 
 @dataclass
@@ -49,13 +53,17 @@ class Scene:
     bound: str = ""
 
 
+Build = Callable[[Scene, int, contextlib.ExitStack], None]
+"""Builds a scene in its namespaces; a third one, and a stack for what is to go with it."""
+
+
 @contextlib.contextmanager
-def built(kind: str) -> Iterator[Scene]:
-    """A scene of one of KINDS for the block; all of it goes with its namespaces. Raises OSError where it lacks."""
+def built(build: Build) -> Iterator[Scene]:
+    """A scene for the block; all of it goes with its namespaces. Raises OSError where the kernel lacks something."""
     with contextlib.ExitStack() as stack:
         client, server, owner = (_quiet(stack.enter_context(unnamed())) for _ in range(3))
         scene = Scene(client, server, server)
-        KINDS[kind](scene, owner, stack)
+        build(scene, owner, stack)
         yield scene
 
 
@@ -135,14 +143,12 @@ def _both_up(scene: Scene) -> None:
 
 def _veth_xdp(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _pair(scene, scene.server, napi=False)
-    with held(syscalls.load_xdp_pass()) as program:
-        xdp = nest(_IFLA_XDP, attr_u32(_XDP_FD, program), attr_u32(_XDP_FLAGS, _XDP_IN_DRIVER))
-        body = links.IFINFO.pack(0, 0, 0, _FAR, 0, 0) + xdp
-        _ask(scene.server, Request(links.RTM_NEWLINK, 0, body, f"attach XDP to device {_FAR}"))
+    with held(syscalls.load_xdp()) as program:
+        _ask(scene.server, xsk.attach(_FAR, program, xsk.IN_DRIVER))
     _both_up(scene)
 
 
-def _child(kind: str, data: Mapping[int, bytes]) -> Callable[[Scene, int, contextlib.ExitStack], None]:
+def _child(kind: str, data: Mapping[int, bytes]) -> Build:
     """A device on top of the veth, in a namespace of its own as a container's is."""
 
     def build(scene: Scene, owner: int, _stack: contextlib.ExitStack) -> None:
@@ -156,7 +162,7 @@ def _child(kind: str, data: Mapping[int, bytes]) -> Callable[[Scene, int, contex
     return build
 
 
-def _master(kind: str, data: Mapping[int, bytes] | None = None) -> Callable[[Scene, int, contextlib.ExitStack], None]:
+def _master(kind: str, data: Mapping[int, bytes] | None = None) -> Build:
     """A device above the veth that has the address: packets come in by the veth, and are the master's."""
 
     def build(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
@@ -231,7 +237,7 @@ def _netkit(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _both_up(scene)
 
 
-def _tunnel(mode: int) -> Callable[[Scene, int, contextlib.ExitStack], None]:
+def _tunnel(mode: int) -> Build:
     """A tun or tap device in either namespace, and a thread of ours that hands packets from one to the other."""
 
     def build(scene: Scene, _owner: int, stack: contextlib.ExitStack) -> None:
@@ -272,7 +278,41 @@ def _carried(first: int, second: int) -> Iterator[None]:
         thread.join()
 
 
-KINDS: dict[str, Callable[[Scene, int, contextlib.ExitStack], None]] = {
+def nic_kinds(nics: Mapping[str, Sequence[str]]) -> dict[str, Build]:
+    """The kinds of a guest's NICs, by model: two back to back, by the addresses that they were made with."""
+    kinds = {name: _nic(name, macs) for name, macs in nics.items()}
+    # With it vmxnet3 hands packets on without the id of its NAPI.
+    without = {"rx-lro": False}
+    return kinds | {f"{name} without LRO": _nic(name, nics[name], without) for name in _LRO if name in nics}
+
+
+def _nic(name: str, macs: Sequence[str], features: Mapping[str, bool] | None = None) -> Build:
+    """NICs with one queue, where they take that."""
+
+    def build(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
+        scene.device = scene.lowest = "nb"
+        near = (scene.client, "na", _NEAR, CLIENT, macs[0])
+        far = (scene.server, "nb", _FAR, SERVER, macs[1])
+        for netns, device, index, address, mac in (near, far):
+            try:
+                found = socket.if_nametoindex(nics.fresh(mac, name))
+                with NetlinkSocket() as outside:
+                    outside.batch([links.adopt(found, links.VethEnd(netns, device, index, b""))])
+                with in_netns(netns):
+                    nics.set_queues(device, 1)
+                    if features:
+                        ethtool.set_features(device, features)
+            except PollbenchError as error:
+                raise OSError(errno.ENODEV, error.got) from None
+            _start(netns, device, address)
+        for netns, device, *_ in (near, far):
+            with in_netns(netns):
+                ethtool.await_carrier(device, _CARRIER_S)
+
+    return build
+
+
+KINDS: dict[str, Build] = {
     "loopback": _loopback,
     "veth": _veth,
     "veth with GRO": _veth_napi,

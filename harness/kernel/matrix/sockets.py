@@ -7,26 +7,40 @@ import os
 import select
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from harness.kernel import pidfd
+from harness.kernel.matrix import uring, xsk
 from harness.kernel.matrix.scenes import CLIENT, SERVER, Scene
 from harness.kernel.netns import in_netns
 
 # 253 is a protocol number for experiments; the kernel chooses ports, since the last one used may be waiting.
 _PROTOCOL, _IPPROTO_MPTCP, _ETH_P_IP, _ANY = 253, 262, 0x0800, 0
+# No socket of the stack has it: the XDP program alone knows of it.
+_XDP_PORT = 9999
 _PATIENCE_S, _BUDGET = 1.0, 8
 BUSY_POLL_US = 20_000
 """Longer than the next packet takes to come, also where every instruction is emulated."""
 
 
 class Ends(NamedTuple):
-    """A socket that receives, and what sends it one packet more. message: the most that one packet holds."""
+    """A socket that receives, and what sends it one packet more. message: the most that one packet holds.
+
+    ring: what an AF_XDP socket receives by, else None.
+    """
 
     receiver: socket.socket
     send: Callable[[], object]
     message: int
+    ring: xsk.Receiver | None = None
+
+    def take(self) -> bool:
+        """Take a message that has come; False: there was none after all."""
+        if self.ring is not None:
+            return self.ring.take()
+        return bool(self.receiver.recv(self.message, socket.MSG_DONTWAIT))
 
 
 @contextlib.contextmanager
@@ -105,14 +119,28 @@ def _unix(_scene: Scene, stack: contextlib.ExitStack) -> Ends:
     return Ends(receiver, lambda: sender.send(b"x"), 64)
 
 
+def _xdp(mode: int) -> Callable[[Scene, contextlib.ExitStack], Ends]:
+    def ends(scene: Scene, stack: contextlib.ExitStack) -> Ends:
+        sender, address = _client(scene, stack, socket.AF_INET, socket.SOCK_DGRAM), (SERVER, _XDP_PORT)
+        with in_netns(scene.server):
+            ring = stack.enter_context(xsk.receiving(scene.device, _XDP_PORT, mode))
+        return Ends(ring.socket, lambda: sender.sendto(b"x", address), 0, ring)
+
+    return ends
+
+
 KINDS: dict[str, Callable[[Scene, contextlib.ExitStack], Ends]] = {
     "UDP": _udp,
     "TCP": _stream(0),
     "MPTCP": _stream(_IPPROTO_MPTCP),
     "AF_PACKET": _packet,
     "raw": _raw,
+    "AF_XDP copy": _xdp(xsk.COPY),
+    "AF_XDP zero copy": _xdp(xsk.ZERO_COPY),
     "unix": _unix,
 }
+BY_LINK = tuple(kind for kind in KINDS if kind != "unix")
+"""Those whose packets come in by a device."""
 
 
 # -- waiting ----------------------------------------------------------------------------------------------------------
@@ -146,12 +174,50 @@ def _by_events(wait: Callable[[], list[tuple[int, int]]], ends: Ends, count: int
     for number in range(count):
         if not wait():
             return number
-        ends.receiver.recv(ends.message, socket.MSG_DONTWAIT)
+        ends.take()
     return count
 
 
-WAITS: dict[str, Callable[[Ends, int], int]] = {"blocking": _blocking, "poll": _poll, "epoll": _epoll}
+def _uring(ends: Ends, count: int) -> int:
+    with uring.made() as ring:
+        # Before Linux 6.9 it cannot be asked for.
+        with contextlib.suppress(OSError):
+            ring.poll_for(BUSY_POLL_US)
+        for number in range(count):
+            if not ring.receive(ends.receiver.fileno(), ends.message, _PATIENCE_S):
+                return number
+    return count
+
+
+def _spin(ends: Ends, count: int) -> int:
+    for number in range(count):
+        deadline = time.monotonic() + _PATIENCE_S
+        while not ends.take():
+            if time.monotonic() > deadline:
+                return number
+            with contextlib.suppress(BlockingIOError):
+                ends.receiver.recv(0, socket.MSG_DONTWAIT)
+    return count
+
+
+WAITS: dict[str, Callable[[Ends, int], int]] = {
+    "blocking": _blocking,
+    "poll": _poll,
+    "epoll": _epoll,
+    "io_uring": _uring,
+    "spin": _spin,
+}
 """Receive so many packets, having waited for each; how many came before one took too long."""
+
+
+def waits_of(kind: str) -> tuple[str, ...]:
+    """How sockets of a kind wait: an AF_XDP one has no receive that blocks, and spins over its ring."""
+    return ("spin", "poll", "epoll") if is_beside_the_stack(kind) else ("blocking", "poll", "epoll", "io_uring")
+
+
+def is_beside_the_stack(kind: str) -> bool:
+    """Does an XDP program hand it its packets?"""
+    return kind.startswith("AF_XDP")
 
 
 def has_epoll_parameters() -> bool:
@@ -161,6 +227,16 @@ def has_epoll_parameters() -> bool:
             pidfd.get_epoll(waiter.fileno())
         except OSError:
             return False
+    return True
+
+
+def has_uring_polling() -> bool:
+    """Can an io_uring be told to busy-poll (Linux 6.9)?"""
+    try:
+        with uring.made() as ring:
+            ring.poll_for(0)
+    except OSError:
+        return False
     return True
 
 

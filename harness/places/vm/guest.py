@@ -66,8 +66,10 @@ def main(job_disk: str, out_disk: str) -> None:
         standstill.draw_anew(str(job["seed"]))
     if "matrix" in job:
         # Without udev nobody but its driver makes /dev/net/tun. The guest is ours, and so are its host-wide values.
-        nics.load(["tun"], ())
-        for cell in matrix.run(set_host=True):
+        models = [emulated(name) for name in job["matrix"]]
+        pairs = {model.name: [nics.address(model.number, 0, end) for end in (0, 1)] for model in models}
+        nics.load(["tun", *(model.module for model in models)], [mac for macs in pairs.values() for mac in macs])
+        for cell in matrix.run(set_host=True, nics=pairs):
             tell("cell", **dataclasses.asdict(cell))
         return
     unpack(job.get("carried", {}), Path(FILES))

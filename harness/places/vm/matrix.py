@@ -18,6 +18,7 @@ from harness.places.vm.kind import Kind
 from harness.places.vm.launch import BOOT_S, launched, patient_s
 from harness.places.vm.seats import Seat
 from harness.signals import Stopper
+from harness.spec.links import LINK_KINDS, EmulatedNic
 from harness.spec.machine import Machine
 
 _LOOK_S = 0.1
@@ -26,9 +27,11 @@ _LOOK_S = 0.1
 def in_guest(home: Home, emulator: Qemu, kernel: str, accelerator: str, seat: Seat, stopper: Stopper) -> list[Cell]:
     """Every cell, tried in a guest with this kernel. Raises MissingError (not built), GuestFailure, Interrupted."""
     machine = Machine()
-    kind = Kind(home, emulator, open_image(home, kernel), machine, accelerator, {})
+    emulated = [name for name, kind in LINK_KINDS.items() if isinstance(kind, EmulatedNic)]
+    models = [name for name in emulated if not emulator.lacks_nic(name)]
+    kind = Kind(home, emulator, open_image(home, kernel), machine, accelerator, dict.fromkeys(models, 1))
     with home.workshop() as workshop:
-        files = kind.files(workshop, job_image({"matrix": True}))
+        files = kind.files(workshop, job_image({"matrix": models}))
         with launched(kind.command(files, machine.seed), accelerator, seat, stopper) as child:
             # Twice: once to come up, once for what it is to do.
             deadline = patient_s(child) + 2 * BOOT_S[accelerator]
