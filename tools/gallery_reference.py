@@ -53,7 +53,7 @@ def keep(gallery: Path, target: Path = REFERENCE) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A file of a set, without what is the measuring machine's own: command lines of its programs, its init's arguments."""
+    """A file of a set, without what is the machine's own: command lines of its programs, its init's arguments."""
     text = re.sub(r": `/[^`\n]*`", "", source.read_text())
     target.write_text(re.sub(r'("cmdline": "[^"\n]*?) (?:rdinit=|init=|-- )[^"\n]*"', r'\1"', text))
 
