@@ -133,6 +133,10 @@ class ActionModule(ActionBase):
         # The empty line at the end wakes whoever follows.
         # Whoever finds the host taken is told by whom.
         run = f"POLLBENCH_FOR={shlex.quote(str(self.given['operator']))}; export POLLBENCH_FOR; {run}"
+        if self._connection.transport == "local":
+            # It outlives the play, and with that our directory for temporary files.
+            own = shlex.quote(os.environ.get("POLLBENCH_TMPDIR", ""))
+            run = f'TMPDIR={own}; [ -n "$TMPDIR" ] && export TMPDIR || unset TMPDIR; {run}'
         key, keep = None, ""
         if self.given.get("key"):
             with open(str(self.given["key"]), "rb") as file:
