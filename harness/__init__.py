@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+# Not from typing: nothing is loaded before `__main__` has seen to signals.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from harness.analysis.api import Results, load
 

@@ -7,10 +7,8 @@ import json
 import os
 import secrets
 import sys
-import tempfile
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from harness.cli.carry_out import carry_out, newest_set, open_set, report, say_untraced
@@ -18,6 +16,7 @@ from harness.cli.plan import overrides_of
 from harness.cli.progress import HostBoard
 from harness.cli.terminal import owner_of_results
 from harness.errors import EXIT_HOST_LACKS, EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.kernel.scratch import aside
 from harness.places.fleet.crew import Crew, HostAnswer
 from harness.places.fleet.execute import Fleet, FleetState
 from harness.places.fleet.inventory import Hosts, hosts_in
@@ -94,9 +93,9 @@ def _refuse_sudo() -> None:
 
 def clean(arguments: argparse.Namespace, hosts: Hosts) -> int:
     """Stop and remove what fleet runs left on the hosts; exit code 1 when a host failed."""
-    with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch, stop_on_signals() as stopper:
+    with aside() as scratch, stop_on_signals() as stopper:
         board, stopping = HostBoard(list(hosts)), lambda: stopper.requested
-        crew = Crew(arguments.inventory, hosts, Path(scratch), "", board, stopping, arguments.forks)
+        crew = Crew(arguments.inventory, hosts, scratch, "", board, stopping, arguments.forks)
         freed = crew.clean()
     good = len(freed) == len(hosts)
     for name in (name for name in hosts if name in freed):
@@ -130,11 +129,11 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
         pair = pair_of(make_plan(experiment, repeat=1), hosts, arguments.file)
         if pair is not None:
             hosts = {name: hosts[name] for name in pair.hosts}
-    with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch:
+    with aside() as scratch:
         board, forks = HostBoard(list(hosts)), arguments.forks
         # Of two that ask at once neither removes the other's files there.
         ident = f"doctor-{secrets.token_hex(4)}"
-        crew = Crew(arguments.inventory, hosts, Path(scratch), ident, board, lambda: False, forks)
+        crew = Crew(arguments.inventory, hosts, scratch, ident, board, lambda: False, forks)
         answers = crew.doctor(document)
     rows = [_row(name, answers.get(name, {})) for name in hosts]
     if arguments.json:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,16 +56,16 @@ def up(arguments: argparse.Namespace) -> int:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise InputError("hold a testbed open", got=f'"{name}" cannot be its name', todo="give a --name")
     begun = time.monotonic()
-    built = _start_holder(arguments, name)
-    if built.error:
-        say(f"pollbench: {built.error}")
-        return built.code
-    took_s = time.monotonic() - begun
-    print(f"{name}: {built.nodes} nodes, {built.links} links, up after {took_s:.2f} s")
-    print(f"enter a node: sudo pollbench enter {built.first}    take it down: sudo pollbench down {name}")
-    if built.reach:
-        print("\n" + built.reach)
-    return EXIT_OK if built.complete else EXIT_NOT_VALID
+    with _holder(arguments, name) as built:
+        if built.error:
+            say(f"pollbench: {built.error}")
+            return built.code
+        took_s = time.monotonic() - begun
+        print(f"{name}: {built.nodes} nodes, {built.links} links, up after {took_s:.2f} s")
+        print(f"enter a node: sudo pollbench enter {built.first}    take it down: sudo pollbench down {name}")
+        if built.reach:
+            print("\n" + built.reach)
+        return EXIT_OK if built.complete else EXIT_NOT_VALID
 
 
 def _name_of(file: str) -> str:
@@ -71,8 +73,9 @@ def _name_of(file: str) -> str:
     return Path(source).stem if source.endswith((".py", ".yaml", ".yml")) else source.split(",")[0] or rest
 
 
-def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
-    """Start the process that holds the testbed, and wait for what it says once it is built."""
+@contextlib.contextmanager
+def _holder(arguments: argparse.Namespace, name: str) -> Iterator[TestbedReport]:
+    """The process that holds the testbed, started: what it says once that is built. It ends where the block breaks."""
     reader, writer = os.pipe()
     words = ["up", arguments.file, "--name", name, "--hold", str(writer)]
     words += [f"--set={override}" for override in arguments.set]
@@ -97,13 +100,14 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
             os.close(writer)
         try:
             line = pipe.readline()
+            if not line:
+                todo = "see: pollbench doctor"
+                raise PollbenchError("hold a testbed open", got="its process ended at once", todo=todo)
+            yield TestbedReport(**json.loads(line))
         except BaseException:
             # It has a session of its own, which the signal has not reached; it takes down what it has built so far.
             holder.terminate()
             raise
-    if not line:
-        raise PollbenchError("hold a testbed open", got="its process ended at once", todo="see: pollbench doctor")
-    return TestbedReport(**json.loads(line))
 
 
 def _hold(arguments: argparse.Namespace) -> int:

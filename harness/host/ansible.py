@@ -14,11 +14,15 @@ from typing import Any
 
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
 from harness.kernel import keeper, processes
+from harness.kernel.scratch import aside
 
 Event = Mapping[str, Any]
 _START_S = 120.0
-LOCAL = "localhost ansible_connection=local ansible_python_interpreter={{ansible_playbook_python}}\n"
-"""An inventory of this host alone."""
+LOCAL = (
+    "localhost ansible_connection=local ansible_python_interpreter={{ansible_playbook_python}} "
+    "ansible_remote_tmp={{lookup('ansible.builtin.env', 'TMPDIR')}}\n"
+)
+"""An inventory of this host alone. Its tasks' files, too, lie where a killed play leaves nothing."""
 
 
 @dataclass(frozen=True)
@@ -100,23 +104,24 @@ def play(
             doomed.update(processes.descendants())
         return ends
 
-    thread = ansible_runner.run(
-        private_data_dir=str(artifacts),
-        artifact_dir=str(artifacts),
-        ident=ident,
-        playbook=str(playbooks_dir() / f"{name}.yml"),
-        # Where the user stands: keys, vaults and inventories are named from there.
-        project_dir=os.getcwd(),
-        cmdline=shlex.join(arguments),
-        extravars=dict(variables),
-        # ansible-runner would have no host's key checked; here that is as the user has configured it.
-        envvars={**environment(forks), "ANSIBLE_HOST_KEY_CHECKING": _checks_host_keys()},
-        event_handler=hand_on,
-        cancel_callback=cancelled,
-        quiet=True,
-        suppress_env_files=True,
-    )
-    processes.end_known(doomed)
+    with aside() as scratch:
+        thread = ansible_runner.run(
+            private_data_dir=str(artifacts),
+            artifact_dir=str(artifacts),
+            ident=ident,
+            playbook=str(playbooks_dir() / f"{name}.yml"),
+            # Where the user stands: keys, vaults and inventories are named from there.
+            project_dir=os.getcwd(),
+            cmdline=shlex.join(arguments),
+            extravars=dict(variables),
+            # ansible-runner would have no host's key checked; here that is as the user has configured it.
+            envvars={**environment(scratch, forks), "ANSIBLE_HOST_KEY_CHECKING": _checks_host_keys()},
+            event_handler=hand_on,
+            cancel_callback=cancelled,
+            quiet=True,
+            suppress_env_files=True,
+        )
+        processes.end_known(doomed)
     _forget_environment(artifacts / ident / "command")
     if caught:
         raise caught[0]
@@ -172,8 +177,11 @@ def refuse_foreign_config() -> None:
             raise InputError("take ansible.cfg", got=got, todo=todo)
 
 
-def environment(forks: int = 0) -> dict[str, str]:
-    """What Ansible needs of us: its own programs on the path, plain text, no questions."""
+def environment(scratch: Path, forks: int = 0) -> dict[str, str]:
+    """What Ansible needs of us: its own programs on the path, plain text, no questions.
+
+    scratch: what it writes aside on this host goes there; what is killed removes nothing itself.
+    """
     return {
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "/usr/bin:/bin")]),
         "ANSIBLE_NOCOLOR": "1",
@@ -191,6 +199,10 @@ def environment(forks: int = 0) -> dict[str, str]:
         "ANSIBLE_SSH_RETRIES": "2",
         # The callback plugin pollbench_tied has the play end with us.
         "POLLBENCH_PARENT": str(os.getpid()),
+        "TMPDIR": str(scratch),
+        "ANSIBLE_LOCAL_TEMP": str(scratch),
+        # For what a play starts here, and outlives it.
+        "POLLBENCH_TMPDIR": os.environ.get("TMPDIR", ""),
         "PYTHONWARNINGS": "ignore",
         **({"ANSIBLE_FORKS": str(forks)} if forks else {}),
     }

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from harness.errors import Interrupted, PollbenchError
 from harness.host.ansible import LOCAL, Event, explain, play
 from harness.host.definition import Wish
 from harness.kernel.host_settings import STATE, SettingRow
+from harness.kernel.scratch import aside
 
 
 def change_host(
@@ -43,12 +42,12 @@ def change_host(
         "measuring_host_state": state,
         "measuring_host_packages": list(packages),
     }
-    with tempfile.TemporaryDirectory(prefix="pollbench-host-") as scratch:
-        inventory = Path(scratch) / "inventory"
+    with aside() as scratch:
+        inventory = scratch / "inventory"
         inventory.write_text(LOCAL)
         options = ["--check", "--diff"] if check else []
         try:
-            played = play("host", [str(inventory)], variables, Path(scratch) / "play", watch, stopping, options)
+            played = play("host", [str(inventory)], variables, scratch / "play", watch, stopping, options)
         except Interrupted:
             todo = "what was changed by then is put back by: sudo pollbench host restore"
             raise Interrupted(f"{action} this host", got="interrupted", todo=todo) from None

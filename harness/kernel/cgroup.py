@@ -8,9 +8,13 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from harness.kernel import identity, undo
+from harness.kernel import identity, processes, undo
 from harness.kernel.hostfiles import HOST, HostFiles
 from harness.kernel.journal import Journal, Written
+from harness.kernel.proc import start_ticks
+
+# What is forked while others are ended is there in the next round.
+_ROUNDS = 20
 
 
 def require(controllers: Iterable[str], files: HostFiles = HOST) -> str:
@@ -19,7 +23,9 @@ def require(controllers: Iterable[str], files: HostFiles = HOST) -> str:
     Raises OSError: ENOENT where it is not mounted, EOPNOTSUPP naming what it lacks.
     """
     mounts = [line.split()[1:4] for line in (files.text("/proc/self/mounts") or "").splitlines()]
-    path = next((at for at, kind, _ in mounts if kind == "cgroup2"), None)
+    # One that was mounted before another /sys is still listed, and nobody can reach it.
+    places = [at for at, kind, _ in mounts if kind == "cgroup2" and files.text(f"{at}/cgroup.controllers") is not None]
+    path = next(reversed(places), None)
     if path is None:
         raise OSError(errno.ENOENT, "cgroup v2 is not mounted")
     have = (files.text(f"{path}/cgroup.controllers") or "").split()
@@ -80,11 +86,11 @@ def own_group(journal: Journal, node: str, controllers: Collection[str], files: 
 
 
 @contextlib.contextmanager
-def run_group(journal: Journal, files: HostFiles = HOST) -> Iterator[Group | None]:
-    """A group for all programs of a run, so that whatever descends from them ends with it; None without version 2.
+def run_group(journal: Journal, namespaces: Collection[str] = (), files: HostFiles = HOST) -> Iterator[Group | None]:
+    """A group for all programs of a run, so that whatever descends from them ends with it.
 
     It lies below the group that this process is in and has no controllers there: nothing is shared out otherwise than
-    without it.
+    without it. None without version 2: then what has come into the namespaces of these names ends with the block.
     """
     try:
         path = _own_place(files) / f"{undo.OWN}{journal.token}"
@@ -92,10 +98,24 @@ def run_group(journal: Journal, files: HostFiles = HOST) -> Iterator[Group | Non
             group = stack.enter_context(_made(journal, path))
             held = stack.pop_all()
     except OSError:  # not mounted, or read-only as in a container: programs are then found by their namespaces
-        yield None
+        before = _inside(namespaces)
+        try:
+            yield None
+        finally:
+            for _ in range(_ROUNDS):
+                new = dict(_inside(namespaces).items() - before.items())
+                undo.end(list(new))
+                if not new:
+                    break
         return
     with held:
         yield group
+
+
+def _inside(namespaces: Collection[str]) -> processes.Known:
+    known = filter(None, map(identity.of_name, namespaces))
+    pids = processes.living([pid for one in known for pid in processes.in_namespace(one)])
+    return {pid: start_ticks(pid) for pid in pids}
 
 
 def _own_place(files: HostFiles) -> Path:

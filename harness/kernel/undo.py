@@ -88,7 +88,7 @@ def _netns(entry: Entry, act: _Act) -> Outcome:
         return ("left", "an older pollbench did not note which one; if it is unused: ip netns del") if now else None
     inside = processes.in_namespace(noted)
     if not act.dry_run:
-        _end(inside)
+        end(inside)
     ended = _told(inside)
     # Bound to nothing: a name whose maker, we, was killed before it was one.
     if bound and now in (None, noted):
@@ -100,7 +100,7 @@ def _netns(entry: Entry, act: _Act) -> Outcome:
     return ("killed", f"{ended}, which had no name any more") if ended else None
 
 
-def _end(pids: list[int]) -> None:
+def end(pids: list[int]) -> None:
     """End processes, but for ourselves and who started us. Raises OSError, naming those that are left."""
     family = processes.ancestors()
     ours, others = [pid for pid in pids if pid in family], [pid for pid in pids if pid not in family]

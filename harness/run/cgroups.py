@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -53,13 +53,15 @@ def used_between(before: dict[str, GroupUse], after: dict[str, GroupUse]) -> dic
 
 
 @contextmanager
-def open_cgroups(settings: Settings, journal: Journal) -> Iterator[RunCgroups]:
+def open_cgroups(settings: Settings, journal: Journal, namespaces: Collection[str] = ()) -> Iterator[RunCgroups]:
     """The groups that the `cgroup` knobs ask for, and the one that holds all other programs.
+
+    namespaces: names of those in which the programs run.
 
     Raises MissingError (no such controller in version 2), PollbenchError (a value refused, or read back otherwise).
     """
     with ExitStack() as stack:
-        groups = RunCgroups(home=stack.enter_context(cgroup.run_group(journal)))
+        groups = RunCgroups(home=stack.enter_context(cgroup.run_group(journal, namespaces)))
         for node, knobs in settings.items():
             if Cgroup.name not in knobs:
                 continue

@@ -81,7 +81,8 @@ def measure(
         for name, node in testbed.nodes.items():
             rows += apply.NodeApplier(node).apply(spec.settings.get(name, {}))
         rows += stack.enter_context(apply.host_settings(spec.settings.get("*", {}), journal))
-        cgroups = stack.enter_context(open_cgroups(_confined(spec, ends), journal))
+        namespaces = [node.netns for node in testbed.nodes.values()]
+        cgroups = stack.enter_context(open_cgroups(_confined(spec, ends), journal, namespaces))
         stopper.check()
         context = RunContext(spec, testbed, stopper, stack, cgroups, journal, ends, tracer)
         measured = _Play(context).through(rows + cgroups.rows, files)

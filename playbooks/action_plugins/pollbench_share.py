@@ -159,6 +159,10 @@ class ActionModule(ActionBase):
         run = f"{self._command()} run experiment.yaml --share-file share.json -o results --wait"
         # Whoever finds the host taken is told by whom.
         run = f"POLLBENCH_FOR={shlex.quote(self._own('fleet_operator'))}; export POLLBENCH_FOR; {run}"
+        if self._connection.transport == "local":
+            # It outlives the play, and with that our directory for temporary files.
+            own = shlex.quote(os.environ.get("POLLBENCH_TMPDIR", ""))
+            run = f'TMPDIR={own}; [ -n "$TMPDIR" ] && export TMPDIR || unset TMPDIR; {run}'
         key, keep = None, ""
         if self._own("fleet_key"):
             with open(self._own("fleet_key"), "rb") as file:

@@ -6,12 +6,14 @@ A subcommand is a module function below; each prints a table, and how to repeat 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,28 @@ SHARES = {"experiments": 38, "tables": 20, "sets": 20, "imports": 10, "journals"
 
 def mutate(arguments: argparse.Namespace) -> int:
     """Make mutants, run them, print the table; exit code 1 if any failed."""
+    tried: Counter[str] = Counter()
+    failed: dict[tuple[str, int], Failure] = {}
+    began = time.monotonic()
+    chosen = _chosen(arguments)
+    # A thread each: what takes time is the commands, which are in the worker's process.
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        shares = [chosen[number :: arguments.jobs] for number in range(arguments.jobs)]
+        for kinds, failures in pool.map(functools.partial(_share, arguments, began), shares):
+            tried += kinds
+            failed |= failures
+    _print(tried, failed, time.monotonic() - began)
+    return 1 if failed else 0
+
+
+def _share(
+    arguments: argparse.Namespace, began: float, chosen: list[tuple[str, int]]
+) -> tuple[Counter[str], dict[tuple[str, int], Failure]]:
+    """Mutants one after another: how many of each kind, and which failed."""
+    tried: Counter[str] = Counter()
+    failed: dict[tuple[str, int], Failure] = {}
     with tempfile.TemporaryDirectory(prefix="pollbench-campaign-") as scratch, Worker() as worker:
         sources = Sources(Path(scratch))
-        tried: Counter[str] = Counter()
-        failed: dict[tuple[str, int], Failure] = {}
-        began = time.monotonic()
-        chosen = _chosen(arguments)
         for number, (kind, seed) in enumerate(chosen, 1):
             if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
                 break
@@ -49,8 +67,7 @@ def mutate(arguments: argparse.Namespace) -> int:
                     print(f"  {len(made.data)} bytes, at least these: {small[:400]!r}", flush=True)
                 elif made.special:
                     print(f"  {made.path.name} is {made.special}", flush=True)
-    _print(tried, failed, time.monotonic() - began)
-    return 1 if failed else 0
+    return tried, failed
 
 
 def _chosen(arguments: argparse.Namespace) -> list[tuple[str, int]]:
@@ -106,6 +123,7 @@ def main() -> int:
     words.add_argument("--kind", action="append", choices=tuple(KINDS), help="only this kind (may be repeated)")
     words.add_argument("--only", action="append", metavar="KIND:SEED", help="this mutant alone (may be repeated)")
     words.add_argument("--minutes", type=float, help="end after so many")
+    words.add_argument("--jobs", type=int, default=1, help="how many at a time (default: 1)")
     words.add_argument("--minimise", action="store_true", help="look for the smallest input that fails")
     words.set_defaults(run=mutate)
     words = _jailed(commands, "kill", "SIGKILL of whoever takes part, at random moments, and then clean")

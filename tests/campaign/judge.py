@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from harness.kernel import processes
 from tests.campaign.kinds import ROOT, Mutant
 
 HANGS_AFTER_S = 10.0
@@ -43,25 +45,31 @@ class Failure:
 
 
 class _Patience:
-    """Whether a process has had so many seconds: of computing, or of waiting for something; not of waiting for a CPU.
+    """Whether a process and what it started have had so many seconds: of computing, or of all waiting for something.
 
-    So that a busy host is no hang.
+    Not of waiting for a CPU, so that a busy host is no hang.
     """
 
     def __init__(self, pid: int, limit_s: float) -> None:
-        self._path, self._left_s = Path(f"/proc/{pid}/stat"), limit_s
+        self._pid, self._left_s = pid, limit_s
         self._cpu_s = self._look()[1]
 
     def is_over(self) -> bool:
         """Ask once every _LOOK_S."""
-        state, cpu_s = self._look()
-        self._left_s -= _LOOK_S if state == "S" else cpu_s - self._cpu_s
+        states, cpu_s = self._look()
+        self._left_s -= _LOOK_S if states <= {"S", "Z"} else max(0.0, cpu_s - self._cpu_s)
         self._cpu_s = cpu_s
         return self._left_s <= 0
 
-    def _look(self) -> tuple[str, float]:
-        fields = self._path.read_text().rpartition(")")[2].split()
-        return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def _look(self) -> tuple[set[str], float]:
+        """The states of all of them, and the CPU time that they, and those that they have reaped, have had."""
+        states, ticks = set(), 0
+        for pid in processes.tree(self._pid):
+            with contextlib.suppress(OSError):  # it ended while we looked
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                states.add(fields[0])
+                ticks += sum(map(int, fields[11:15]))
+        return states, ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Worker:

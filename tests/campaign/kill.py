@@ -229,19 +229,21 @@ def _fleet(scene: Scene) -> None:
 
 
 def _guest(scene: Scene) -> None:
-    """Who boots guests, or the emulator of one."""
+    """Who boots guests, or their emulators, one after the other."""
     path, out = scene.file(), str(scene.directory / "out")
     child = scene.start("vm", "run", path, "-o", out, "--quick")
     if scene.chance.random() < 0.5:
-        scene.killed(child, 40.0, "guest")
+        scene.killed(child, scene.chance.choice((3.0, 10.0, 40.0)), "guest")
     else:
-        child.ended_within(scene.chance.uniform(3, 40))
-        for pid, words in _commands():
-            if "qemu-system" in words:
+        deadline, before = time.monotonic() + _GUESTS_HANG_AFTER_S, set[int]()
+        while not child.ended_within(0.1) and time.monotonic() < deadline:
+            emulators = [pid for pid, words in _commands() if "qemu-system" in words and pid not in before]
+            if emulators and not child.ended_within(scene.chance.choice((0, 0.3, 1, 3, 10))):
+                before.update(emulators)
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(scene.chance.choice(emulators), signal.SIGKILL)
                     scene.kills["guest"] += 1
-        scene.ended(child, hangs_after_s=_GUESTS_HANG_AFTER_S)
+        scene.ended(child)
     scene.cleaned()
     scene.kept(child)
 

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.kernel.journal import clean
 from tests import command, experiment
 from tests.command import HANGS_AFTER_S
@@ -87,6 +89,35 @@ def test_a_daemon_ends_with_its_run(tmp_path: Path) -> None:
     if left:
         os.kill(daemon, signal.SIGKILL)
     assert (done.returncode in (0, 1), left) == (True, False), done.stdout + done.stderr
+
+
+# A run whose host has no control groups of version 2; what its server leaves behind has lost every parent of ours.
+UNGROUPED = """
+import sys
+from harness.kernel import cgroup
+def without(controllers, files=None):
+    raise OSError(2, "cgroup v2 is not mounted")
+cgroup.require = without
+from harness.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("server", ["lives", "dies"])
+def test_a_daemon_ends_with_its_run_without_control_groups(tmp_path: Path, server: str) -> None:
+    spoken = workload(tmp_path, "echo did 5")
+    if server == "dies":
+        own, sleep, _ = DAEMON.rpartition("time.sleep(600)")
+        (tmp_path / "daemon.py").write_text(own + sleep.replace("time.sleep(600)", "os.kill(os.getpid(), 9)"))
+    path = experiment.write(tmp_path, workload=spoken)
+    words = [sys.executable, "-c", UNGROUPED, "run", str(path), "-o", str(tmp_path / "out")]
+    done = subprocess.run(words, cwd=command.ROOT, capture_output=True, text=True, check=False, timeout=HANGS_AFTER_S)
+    daemon = started(tmp_path)
+    left = is_there(daemon)
+    if left:
+        os.kill(daemon, signal.SIGKILL)
+    assert (done.returncode in (0, 1), left) == (True, False), done.stdout + done.stderr
+    assert (": failed" in done.stderr) == (server == "dies")
 
 
 # Holds a testbed and lets a program loose in it that no control group of ours has.

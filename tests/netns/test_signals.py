@@ -117,6 +117,18 @@ def test_while_a_testbed_is_built(tmp_path: Path) -> None:
     wait_for(lambda: left_behind(before) == [], "the holder to take it down")
 
 
+def test_a_testbed_that_nobody_was_told_of_is_taken_down() -> None:
+    """Ctrl-C between the moment in which it is built and the one in which `up` says so."""
+    code = "import sys\nimport harness.cli.up as up\ndef interrupted(*_):\n    raise KeyboardInterrupt\n"
+    code += "up.print = interrupted\nfrom harness.cli import main\nsys.exit(main(sys.argv[1:]))"
+    before = snapshot()
+    words = [sys.executable, "-c", code, "up", "single,2", "--name", f"signal-{os.getpid()}"]
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        ended(process)
+    wait_for(lambda: not detached.all_held(), "the holder to end")
+    assert left_behind(before) == []
+
+
 HANGS = "import time\nfrom mininet.topo import Topo\nopen('begun', 'w').close()\ntime.sleep(600)\n"
 
 

@@ -147,7 +147,7 @@ def set_stage(patch: pytest.MonkeyPatch) -> Stage:
         patch.setattr(module, "NativeProcess", native, raising=False)
         patch.setattr(module, "ExternalProcess", external, raising=False)
     patch.setattr(loadgen, "path", lambda: GENERATOR)
-    patch.setattr(cgroup, "run_group", lambda _journal: contextlib.nullcontext())
+    patch.setattr(cgroup, "run_group", lambda _journal, _namespaces: contextlib.nullcontext())
     patch.setattr(session, "require_program", lambda *_: None)
     patch.setattr(session, "read_samples", lambda _fd: SAMPLES)
 

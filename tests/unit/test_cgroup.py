@@ -69,6 +69,11 @@ def test_controllers_that_version_1_holds(files: HostFiles) -> None:
     files.path("/proc/self/mounts").write_text("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n")
     with pytest.raises(OSError, match=r"\(this kernel lacks it\)"):
         cgroup.require(["cpu"], files)
+    # One that lies below a /sys that was mounted later, as for a container, is out of reach.
+    files.path("/sys/fs/cgroup/cgroup.controllers").write_text("cpu\n")
+    both = "cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"
+    files.path("/proc/self/mounts").write_text(both)
+    assert cgroup.require(["cpu"], files) == "/sys/fs/cgroup"
     files.path("/proc/self/mounts").write_text("proc /proc proc rw 0 0\n")
     with pytest.raises(OSError, match="not mounted"):
         cgroup.require(["cpu"], files)
@@ -171,7 +176,7 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeGroup]:
         made[node].removed = True
 
     @contextlib.contextmanager
-    def run_group(journal: object) -> Iterator[FakeGroup]:
+    def run_group(journal: object, namespaces: object) -> Iterator[FakeGroup]:
         with own_group(journal, "run", []) as group:
             yield group
 

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -223,10 +224,13 @@ def test_an_inventory_has_little_memory_when_it_is_played_and_the_play_has_it_ba
     assert set(limits.read_text().split()) == {"unlimited"}
 
 
-def test_a_task_of_a_play_that_is_stopped_ends_with_it(tmp_path: Path) -> None:
-    """Ansible's workers lead sessions of their own, which no signal to its process group reaches."""
+def test_a_task_of_a_play_that_is_stopped_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible's workers lead sessions of their own, which no signal to its process group reaches; nor do files stay."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     shell = tmp_path / "shell"
-    shell.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nsleep 60\n")
+    shell.write_text(f"#!/bin/sh\nmktemp -d >{tmp_path}/made && echo $$ >{tmp_path}/pid\nsleep 60\n")
     shell.chmod(0o755)
     local = f"localhost ansible_connection=local pollbench_dir={tmp_path}/fleet pollbench_command=/bin/true"
     (tmp_path / "hosts.ini").write_text(f"{local} ansible_shell_executable={shell} ansible_executable={shell}\n")
@@ -239,6 +243,8 @@ def test_a_task_of_a_play_that_is_stopped_ends_with_it(tmp_path: Path) -> None:
         play("fleet_ready", inventory, variables, tmp_path / "artifacts", lambda event: None, stopping)
     assert gone(int((tmp_path / "pid").read_text()))
     assert still_running(str(shell)) == []
+    assert (tmp_path / "made").read_text().startswith(f"{tmp_path}/tmp/pollbench-aside-")
+    assert list((tmp_path / "tmp").iterdir()) + list((tmp_path / "home").glob(".ansible/tmp/*")) == []
 
 
 def still_running(path: str) -> list[str]:

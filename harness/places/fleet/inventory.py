@@ -14,6 +14,7 @@ from typing import Any
 from harness.errors import InputError, MissingError
 from harness.host.ansible import environment, load, refuse_foreign_config
 from harness.kernel import keeper
+from harness.kernel.scratch import aside
 
 Hosts = dict[str, dict[str, Any]]
 _PATIENCE_S = 60.0
@@ -67,13 +68,13 @@ def _listed(words: Sequence[str], patience_s: float) -> tuple[int, str, str]:
         got, todo = "there is no ansible-inventory", "install pollbench again"
         raise MissingError("read the inventory", got=got, todo=todo)
     # Files, not pipes: what an inventory's program started, and outlives it, would hold a pipe open.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+    with aside() as scratch, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         with subprocess.Popen(
             keeper.kept(words, patience_s),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=errors,
-            env=os.environ | environment(),
+            env=os.environ | environment(scratch),
             start_new_session=True,
         ) as child:
             try:

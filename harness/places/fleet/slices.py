@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import queue
 import socket
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
+from harness.kernel.scratch import aside
 from harness.places.fleet.attempt import Board, keep_log
 from harness.places.fleet.crew import Crew
 from harness.places.fleet.inventory import Hosts
@@ -305,13 +305,13 @@ def _scheduler(address: str, directory: Path, longest_s: float) -> Iterator[tupl
     where: dict[str, Any] = {"host": address, "scheduler_port": 0, "dashboard_address": "127.0.0.1:0"}
     security: Any = Security.temporary()
     with (
-        tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch,
+        aside() as scratch,
         # dask leaves what it makes here, and would make it in the directory that all share.
-        dask.config.set(SETTINGS | more | {"temporary-directory": scratch}),
+        dask.config.set(SETTINGS | more | {"temporary-directory": str(scratch)}),
         LocalCluster(n_workers=0, security=security, **where) as cluster,
         Client(cluster) as client,
     ):
-        key, scheduler = Path(scratch) / "key.json", cluster.scheduler
+        key, scheduler = scratch / "key.json", cluster.scheduler
         key.touch(0o600)
         key.write_text(json.dumps({"key": security.tls_worker_key, "certificate": security.tls_worker_cert}))
         if scheduler is None:
