@@ -275,8 +275,8 @@ def _workload(workload: Workload) -> Document:
     """Without where its file is; what came later is left out where it is not used, so that older ids stay."""
     names = ("latencies", "build", "files", "client_socket", "server_socket", "xdp")
     later = {name for name in names if not getattr(workload, name, None)}
-    if getattr(workload, "socket", "") == "kernel":
-        later.add("socket")
+    usual = {"socket": "kernel", "uring_napi": "dynamic"}
+    later |= {name for name, value in usual.items() if getattr(workload, name, "") == value}
     document = _dump(workload, exclude={"home", *later})
     for figure in document.get("figures") or {} if isinstance(document.get("figures"), dict) else ():
         for name, usual in (("counter", None), ("of", "client")):

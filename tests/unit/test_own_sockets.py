@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import InputError
-from harness.plan import load_experiment
+from harness.plan import load_experiment, make_plan
 from harness.spec.cells import CellSpec
 from harness.workloads import Scene
 from tests import experiment
 
 SCENE = Scene("10.0.0.2", port=7)
 LINK = {"between": ["client", "server"]}
+COUNTED = {"requests": {"regex": "(1)"}}
 
 
 def spec_of(tmp_path: Path, topology: dict[str, Any] | None = None, **workload: Any) -> CellSpec:
@@ -82,3 +84,40 @@ def test_one_socket_serves_the_connections_of_many(tmp_path: Path) -> None:
 def test_the_other_direction_may_be_shaped(tmp_path: Path) -> None:
     links = [LINK | {"forward": {"rate": "1gbit"}}]
     assert spec_of(tmp_path, {"links": links}, server_socket="af_xdp", server_wait="spin").topology.is_shaped()
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "cell_id"),
+    [
+        ("ping-pong", {}, "5580b94e7173"),
+        ("load", {"rate": 1000}, "e54bb4dfc305"),
+        ("sockperf", {}, "051ccbf7fd5a"),
+        ("iperf3", {}, "d6d744039ae5"),
+        ("netperf", {}, "b381b8d6f463"),
+        ("memcached", {}, "6ef923518b9c"),
+        (
+            "command",
+            {"client": "true", "server": "true", "port": 7000, "figures": {"requests": {"regex": "(1)"}}},
+            "b3469d871496",
+        ),
+    ],
+)
+def test_a_field_that_is_new_renames_no_cell(tmp_path: Path, kind: str, more: dict[str, Any], cell_id: str) -> None:
+    """Else no set that was made before could be resumed, judged again, or compared cell by cell."""
+    document = {
+        "name": "x",
+        "topology": {
+            "nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}},
+            "links": [{"between": ["client", "server"], "shape": {"rate": "1gbit"}}],
+        },
+        "workload": {"kind": kind, "from": "client", "to": "server", **more},
+        "contention": {"on": "server.cpus", "load": "50%"},
+        "settings": {"server": {"busy_poll": {"usecs": 50}}},
+        "cases": {"base": {}},
+        "checks": {"max_steal_share": "50%"},
+        "vm": {"cpus": 2},
+    }
+    path = tmp_path / "x.yaml"
+    path.write_text(json.dumps(document))
+    (cell,) = make_plan(load_experiment(path)).cells
+    assert cell.cell_id == cell_id
