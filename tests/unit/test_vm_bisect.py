@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 from harness.analysis.compare.gate import parse_gate
 from harness.cli.bisect import judged
-from harness.errors import InputError, PollbenchError
+from harness.errors import InputError, Interrupted, PollbenchError
 from harness.places.vm.bisect import Builder, Called, Commit, Tree
 from harness.places.vm.home import Home
+from harness.signals import stop_on_signals
 from tests.unit import synthetic
 
 SAYS: dict[str, Called] = {"g": "good", "b": "bad", "?": "skip"}
@@ -69,6 +71,8 @@ def test_what_cannot_be_bisected_is_left_alone(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError, match=r"--bad: .*there is no revision 'v7'"):
         tree.commit("v7", "--bad")
+    with pytest.raises(InputError, match=r"--bad: .*both ends are \w{12}; name two commits"), tree.bisected(bad, bad):
+        pass
     with tree.bisected(good, bad), pytest.raises(InputError, match=r"it is being bisected already; git bisect reset"):
         Tree(tree.path)
     (tree.path / "state").write_text("mine")
@@ -104,3 +108,27 @@ def test_a_tree_is_built_once_for_each_content_and_command(tmp_path: Path) -> No
 def test_runs_decide_what_a_commit_is_called(scale: float, condition: str, called: str) -> None:
     good, other = synthetic.source("good", blocks=8), synthetic.source("other", blocks=8, scale=scale)
     assert judged(good, other, [parse_gate(condition)])[0] == called
+
+
+def test_a_build_ends_with_who_asked_for_it(tmp_path: Path) -> None:
+    tree = tree_of(tmp_path / "tree", "g")
+    # The shell's child is what would go on for an hour.
+    command = f"sleep 600 & echo $! >child; kill -TERM {os.getpid()}; wait"
+    with stop_on_signals(), pytest.raises(Interrupted):
+        Builder(Home(tmp_path / "home"), tree, command, str).kernel()
+    child = Path("/proc", (tree.path / "child").read_text().strip())
+    assert not child.exists() or "sleep" not in (child / "cmdline").read_text()
+
+
+def test_a_build_that_changes_files_of_git_ends_the_search_in_words(tmp_path: Path) -> None:
+    tree = tree_of(tmp_path / "tree", "ggbb")
+    good, bad = tree.commit("HEAD~3", "--good"), tree.commit("HEAD", "--bad")
+
+    def call(commit: Commit) -> Called:
+        (tree.path / "state").write_text(f"made from {commit.hash}")
+        return "bad"
+
+    with pytest.raises(PollbenchError, match=r"check out what was there .*local changes.*git stash && git bisect"):
+        with tree.bisected(good, bad):
+            tree.search(good, bad, call)
+    assert "made from" in (tree.path / "state").read_text()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import InputError, PollbenchError
+from harness.errors import InputError, Interrupted, PollbenchError
 from harness.places.vm.home import Home
+from harness.signals import await_readable
 from harness.store.atomic import write_file
 
 Called = Literal["good", "bad", "skip"]
 _FIRST = re.compile(r"^([0-9a-f]{40}) is the first bad commit", re.MULTILINE)
 _BUILDS = "builds.json"
+# What git bisect skip ends with where there is no other commit left.
+_ALL_SKIPPED = 2
+_GRACE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,11 @@ class Tree:
     def bisected(self, good: Commit, bad: Commit) -> Iterator[None]:
         """For the block git bisects, and `checkout` may be used; after it what was checked out before is so again.
 
-        InputError where the good commit is not before the bad one.
+        InputError where the good commit is not before the bad one; PollbenchError where files that the block changed
+        are in the way of going back: whose they are is not known here, so they stay.
         """
+        if good == bad:
+            raise InputError("bisect", str(self.path), f"both ends are {good.short}", "name two commits", "--bad")
         try:
             self._git("merge-base", "--is-ancestor", good.hash, bad.hash)
         except PollbenchError:
@@ -82,7 +90,11 @@ class Tree:
         try:
             yield
         finally:
-            self._git("bisect", "reset")
+            try:
+                self._git("bisect", "reset")
+            except PollbenchError as error:
+                todo = "put aside what the build changed, then go back: git stash && git bisect reset"
+                raise PollbenchError("check out what was there before", str(self.path), error.got, todo) from None
 
     def checkout(self, commit: Commit) -> None:
         """Check a commit out, within a bisection."""
@@ -94,7 +106,7 @@ class Tree:
         said = self._git("bisect", "good", good.hash)
         while not (found := self._found(said)):
             commit = self.commit("HEAD", "--tree")
-            said = self._git("bisect", call(commit), commit.hash, may_fail=True)
+            said = self._git("bisect", call(commit), commit.hash, fine=_ALL_SKIPPED)
         return found
 
     def _found(self, said: str) -> Found | None:
@@ -109,7 +121,7 @@ class Tree:
         """The hash of the files that are checked out: commits with the same files have the same."""
         return self._git("rev-parse", "HEAD^{tree}")
 
-    def _git(self, *arguments: str, may_fail: bool = False) -> str:
+    def _git(self, *arguments: str, fine: int = 0) -> str:
         # What a user's settings make of messages, hooks and colours is not to be read here.
         plain = ("-c", "core.hooksPath=/dev/null", "-c", "color.ui=never", "-c", "core.fsmonitor=false")
         try:
@@ -119,7 +131,7 @@ class Tree:
             )  # fmt: skip
         except OSError as error:
             raise PollbenchError("run git", got=str(error), todo="install git") from None
-        if done.returncode and not may_fail:
+        if done.returncode not in (0, fine):
             got = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[0]
             raise PollbenchError(f"git {arguments[0]}", str(self.path), got)
         return done.stdout.strip()
@@ -139,20 +151,38 @@ class Builder:
     built: str = ""
 
     def kernel(self) -> tuple[str, bool]:
-        """The kernel set, and whether it was built before. PollbenchError where the build fails."""
+        """The kernel set, and whether it was built before. PollbenchError where the build fails; Interrupted."""
         key = hashlib.sha256("\0".join((self.tree.content(), self.command, self.built)).encode()).hexdigest()
         builds = self._builds()
         if f"kernel {builds.get(key)}" in self.home.index():
             return builds[key], True
-        # What it prints is for the user to see, and never mixed with our tables, which are on 1.
-        done = subprocess.run(["sh", "-c", self.command], cwd=self.tree.path, stdout=2, check=False)
-        if done.returncode:
-            raise PollbenchError("build the kernel", self.command, f"exit code {done.returncode}")
+        if code := self._build():
+            raise PollbenchError("build the kernel", self.command, f"exit code {code}", "--build says how it is built")
         name = self.take()
         self.home.prepare()
         document = json.dumps(self._builds() | {key: name}, indent=1)
         write_file(self.home.path / _BUILDS, document.encode())
         return name, False
+
+    def _build(self) -> int:
+        """Run the command; its exit code. Interrupted: it, and all that it started, was ended first."""
+        # What it prints is for the user to see, and never mixed with our tables, which are on 1.
+        with subprocess.Popen(
+            ["sh", "-c", self.command], cwd=self.tree.path, stdin=subprocess.DEVNULL, stdout=2, process_group=0
+        ) as process:
+            ended = os.pidfd_open(process.pid)
+            try:
+                await_readable(ended)
+            except Interrupted:
+                os.killpg(process.pid, signal.SIGTERM)
+                try:
+                    process.wait(_GRACE_S)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+            finally:
+                os.close(ended)
+        return process.returncode
 
     def _builds(self) -> dict[str, str]:
         try:
