@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.analysis.compare import Options, compare_sources
-from harness.analysis.compare.gate import Gate, judge, parse_gate
+from harness.analysis.compare.gate import Gate, judge
 from harness.cli.carry_out import carry_out, open_set
+from harness.cli.ci import own_gates
 from harness.cli.plan import plan_of
 from harness.cli.terminal import say
 from harness.cli.vm import machine_of, own_kernel, progress_of, resumes, say_retried
@@ -120,7 +121,7 @@ def bisect(arguments: argparse.Namespace) -> int:
     """Exit code 0 where one commit is found, 1 where it is not: the ends do not differ, or too many were skipped."""
     if not arguments.fail_if:
         raise InputError("bisect", got="there is no condition", todo='such as "rtt_p99_us > +5%"', where="--fail-if")
-    gates = [parse_gate(text) for text in arguments.fail_if]
+    gates = own_gates(arguments.fail_if)
     plan_of(arguments, guest=True)
     home, tree = Home(), Tree(Path(arguments.tree))
     good, bad = tree.commit(arguments.good, "--good"), tree.commit(arguments.bad, "--bad")

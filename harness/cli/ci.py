@@ -15,13 +15,28 @@ from harness.store.atomic import explained, write_file
 if TYPE_CHECKING:
     from harness.analysis.claims import ClaimVerdict
     from harness.analysis.compare import Comparison
-    from harness.analysis.compare.gate import GateVerdict
+    from harness.analysis.compare.gate import Gate, GateVerdict
     from harness.report.ci import CiTest, Doubts
 
 
 def asked_for_tests(arguments: argparse.Namespace) -> bool:
     """Is there a file of tests to write?"""
     return bool(getattr(arguments, "junit", None) or getattr(arguments, "ktap", None))
+
+
+def own_gates(texts: Sequence[str]) -> list[Gate]:
+    """Conditions on sets that are yet to be made: a metric that no run has is refused before hours of measuring."""
+    from harness.analysis.compare.gate import parse_gate
+    from harness.spec.checks import metric_name
+
+    gates = [parse_gate(text) for text in texts]
+    for gate in gates:
+        try:
+            metric_name(gate.condition.metric)
+        except ValueError as error:
+            got, _, todo = str(error).partition("; ")
+            raise InputError("read a condition", got=got, todo=todo, where="--fail-if") from None
+    return gates
 
 
 def write_set(arguments: argparse.Namespace, results: ResultSet) -> None:

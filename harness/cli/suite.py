@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.analysis.claims import findings
-from harness.analysis.compare.gate import Gate, GateVerdict, judge, parse_gate
+from harness.analysis.compare.gate import Gate, GateVerdict, judge
 from harness.analysis.curves import Study, load_study
 from harness.analysis.releases import Release, history, releases
-from harness.cli.ci import write_tests
+from harness.cli.ci import own_gates, write_tests
 from harness.cli.compare import gates_code
 from harness.cli.gallery import piece_of
 from harness.cli.gallery_places import GalleryGuests, Piece
@@ -40,7 +40,7 @@ Entries = dict[str, list[GalleryEntry]]
 
 def suite(arguments: argparse.Namespace) -> int:
     """Measure what is asked for, then judge every release that is there; see `pollbench suite --help`."""
-    gates = [parse_gate(text) for text in arguments.fail_if]
+    gates = own_gates(arguments.fail_if)
     if not (arguments.kernel or arguments.bzimage or arguments.no_run):
         arguments.kernel = list(KERNELS)
     place = GalleryGuests(arguments, always=True)

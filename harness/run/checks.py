@@ -60,7 +60,7 @@ def _unsent(program: ProgramOutcome) -> str:
         return text
     return (
         f"{text}: with SO_PREFER_BUSY_POLL the kernel does not wake it to send, and polls the receive queue's NAPI, "
-        "which sends only where the transmit queue is its own, too (igb's from 5 queues on); wait by poll, or take more"
+        "which sends only where the transmit queue is its own, too; have the server wait by poll"
     )
 
 

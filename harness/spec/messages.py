@@ -191,6 +191,8 @@ def _explained(detail: Any, node: Tree, schemas: list[JsonSchema]) -> tuple[str,
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
         return f"{shown(node.value)} is out of range", f"it {words} {_bound(context[bound], schemas)}"
+    if kind == "multiple_of":
+        return f"{shown(node.value)} is out of range", f"it must be a multiple of {context['multiple_of']}"
     if kind == "too_short" and not context["actual_length"]:
         return "it is empty", f"expected at least {context['min_length']}"
     if kind in ("too_short", "too_long"):

@@ -70,7 +70,7 @@ def test_polling_in_part_is_judged_where_the_kernel_counts_it(wait: str, doubted
 
 @pytest.mark.parametrize(
     ("unsent", "prefers", "told"),
-    [(4, True, ""), (5, False, "5 of 10 frames"), (5, True, "wait by poll, or take more")],
+    [(4, True, ""), (5, False, "5 of 10 frames"), (5, True, "have the server wait by poll")],
 )
 def test_frames_that_no_driver_took_are_a_doubt(unsent: int, prefers: bool, told: str) -> None:
     xdp = {"interface": "eth0", "mode": "zero-copy", "sent": 10, "unsent": unsent}

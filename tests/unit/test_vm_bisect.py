@@ -14,6 +14,7 @@ from harness.errors import InputError, Interrupted, PollbenchError
 from harness.places.vm.bisect import Builder, Called, Commit, Tree
 from harness.places.vm.home import Home
 from harness.signals import stop_on_signals
+from tests import command
 from tests.unit import synthetic
 
 SAYS: dict[str, Called] = {"g": "good", "b": "bad", "?": "skip"}
@@ -128,7 +129,14 @@ def test_a_build_that_changes_files_of_git_ends_the_search_in_words(tmp_path: Pa
         (tree.path / "state").write_text(f"made from {commit.hash}")
         return "bad"
 
-    with pytest.raises(PollbenchError, match=r"check out what was there .*local changes.*git stash && git bisect"):
-        with tree.bisected(good, bad):
-            tree.search(good, bad, call)
+    told = r"check out what was there .*local changes.*git stash && git bisect"
+    with pytest.raises(PollbenchError, match=told), tree.bisected(good, bad):
+        tree.search(good, bad, call)
     assert "made from" in (tree.path / "state").read_text()
+
+
+@pytest.mark.parametrize("words", [("suite", "--list"), ("vm", "bisect", "x.yaml", "--tree=.", "--good=a", "--bad=b")])
+def test_a_metric_that_no_run_has_is_refused_before_anything_is_measured(words: tuple[str, ...]) -> None:
+    done = command.call(*words, "--fail-if", "rtt_p99 > +5%")
+    assert done.returncode == 2
+    assert 'no run has a metric "rtt_p99"; did you mean "rtt_p99_us"?' in done.stderr

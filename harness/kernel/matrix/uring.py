@@ -27,6 +27,8 @@ class Ring:
         sizes = {_SQ_RING: sq[6] + 4 * sq_entries, _CQ_RING: cq[5] + _CQE_BYTES * cq_entries, _SQES: _SQE_BYTES}
         maps = [stack.enter_context(mmap.mmap(fd, size, offset=offset)) for offset, size in sizes.items()]
         self._fd, self._sq, self._cq, self._sqe = fd, *maps
+        # What the kernel writes a message to: of a receive that was given up too, until the ring is closed.
+        self._buffers: list[ctypes.Array[ctypes.c_char]] = []
         self._tail, self._head, self._cqes, self._mask = sq[1], cq[0], cq[5], cq_entries - 1
 
     def poll_for(self, usecs: int) -> None:
@@ -37,6 +39,7 @@ class Ring:
     def receive(self, sock: int, size: int, patience_s: float) -> bool:
         """Receive one message; False: none came in that time. Raises OSError."""
         buffer = ctypes.create_string_buffer(size)
+        self._buffers.append(buffer)
         entry = struct.pack("=BBHiQQIIQ24x", _OP_RECV, 0, 0, sock, 0, ctypes.addressof(buffer), size, 0, 1)
         self._sqe[:] = entry
         tail = struct.unpack_from("=I", self._sq, self._tail)[0]
