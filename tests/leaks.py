@@ -146,5 +146,15 @@ def left_behind(before: Snapshot) -> list[str]:
     while True:
         left = _difference(before, snapshot())
         if not left or time.monotonic() > deadline:
-            return left
+            return [thing + _what_it_does(thing) for thing in left]
         time.sleep(0.01)
+
+
+def _what_it_does(thing: str) -> str:
+    """Of a child process its state and its command line, by which one can tell whose it is; else ""."""
+    found = re.match(r"child process (\d+) ", thing)
+    if found is None:
+        return ""
+    state = re.search(r"^State:\t(\S)", _read(f"/proc/{found[1]}/status"), re.MULTILINE)
+    words = _read(f"/proc/{found[1]}/cmdline").replace("\0", " ").strip()
+    return f", {state[1] if state else 'gone'}: {words[:200]}"

@@ -60,7 +60,10 @@ class SocketTuning(Knob):
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Nothing where all that is set is of TCP and there is none; else no counter tells."""
-        of_tcp = all(setting.name.startswith("TCP_") or setting.name == "SO_RCVLOWAT" for setting in self.settings())
-        if of_tcp and seen.protocol and "tcp" not in seen.protocol:
+        others = [setting for setting in self.settings() if not setting.name.startswith(("TCP_", "SO_RCVLOWAT"))]
+        without_tcp = bool(seen.protocol) and "tcp" not in seen.protocol
+        if without_tcp and not others:
             return KnobEffect(False, f"all of it is of TCP sockets, and the workload is {seen.protocol}")
-        return KnobEffect(None, "read back as it was set; no counter shows what it changed")
+        some = without_tcp and len(others) < len(self.settings())
+        but = f" but for what is of TCP sockets, as the workload is {seen.protocol}" if some else ""
+        return KnobEffect(None, f"read back as it was set{but}; no counter shows what it changed")

@@ -196,6 +196,10 @@ def test_options_of_tcp_do_nothing_to_udp_sockets() -> None:
         assert KNOBS["socket_options"].effect(knob, replace(UNPOLLED, protocol="tcp")).took is None
         effect = KNOBS["socket_options"].effect(knob, replace(UNPOLLED, protocol="udp"))
         assert effect.took is False and "of TCP sockets, and the workload is udp" in effect.evidence
+    some = model("socket_options", nodelay="on", incoming_cpu=1)
+    told = {name: KNOBS["socket_options"].effect(some, replace(UNPOLLED, protocol=name)) for name in ("tcp", "udp")}
+    assert told["tcp"].evidence == "read back as it was set; no counter shows what it changed"
+    assert told["udp"].took is None and "set but for what is of TCP sockets, as" in told["udp"].evidence
     for rate in ("4bit", "18gbit"):
         with pytest.raises(ValueError, match="1 to 2147483647 bytes a second"):
             model("socket_options", max_pacing=rate)

@@ -24,7 +24,7 @@ def test_child_process_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         left = leaks.left_behind(before)
         child.communicate(b"\n")
     assert len(left) == 1
-    assert left[0].startswith(f"child process {child.pid} ")
+    assert left[0].startswith(f"child process {child.pid} ") and left[0].endswith(" -c input()")
     assert leaks.left_behind(before) == []
 
 
