@@ -128,6 +128,7 @@ def test_titles_of_load_generators(table: Reader) -> None:
         ("exit_code", "0", "124"),
         ("rc", "0", "-9"),
         ("http_status", "200", "503"),
+        ("http_code", "200", "000"),
         ("success", "1", "0"),
         ("valid", "Y", "n"),
         ("outcome", "ok", "crashed"),

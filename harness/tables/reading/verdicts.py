@@ -35,7 +35,7 @@ def _of_numbers(one: Seen, named: frozenset[str], joined: str) -> Counts | None:
     judge: Counts | None = None
     if joined in _EXITS and all(value == int(value) and abs(value) < 256 for value in values):
         judge = ("", "0").__contains__
-    elif named <= _STATUS and named & {"status", "code"} and _is_http(values):
+    elif _is_status(named) and _is_http(values):
         judge = _is_answer
     elif named <= _PASSED | {"is"} and values <= {0.0, 1.0}:
         judge = ("", "1").__contains__
@@ -52,7 +52,15 @@ def _of_texts(one: Seen, named: frozenset[str]) -> Counts | None:
         # Beside rows without one: an error of measurement is in every row, and has no words.
         if messages and one.words & _NONE and all(any(map(str.isalpha, text)) for text in messages):
             return lambda text: text.lower() in _NONE
+    texts = [str(text) for text in one.values]
+    # curl's 000, for no answer, makes a text of the whole column.
+    if _is_status(named) and all(map(str.isdecimal, texts)) and _is_http({float(text) for text in texts}):
+        return None if all(map(_is_answer, texts)) else _is_answer
     return None
+
+
+def _is_status(named: frozenset[str]) -> bool:
+    return named <= _STATUS and bool(named & {"status", "code"})
 
 
 def _is_http(values: set[float]) -> bool:
