@@ -33,7 +33,7 @@ def _of_numbers(one: Seen, named: frozenset[str], joined: str) -> Counts | None:
     """Of exit codes, status codes of HTTP and flags; where all rows count a number says nothing."""
     values = {float(value) for value in one.values}
     judge: Counts | None = None
-    if joined in _EXITS and all(value == int(value) and abs(value) < 256 for value in values):
+    if joined in _EXITS and all(value.is_integer() and abs(value) < 256 for value in values):
         judge = ("", "0").__contains__
     elif _is_status(named) and _is_http(values):
         judge = _is_answer
