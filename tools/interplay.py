@@ -48,7 +48,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "xps": {"queues": ["0", "1"]},
 }
 # Of which no counter tells whether it acted, so that there is nothing to try.
-UNTOLD = {"socket_buffers"}
+UNTOLD = {"socket_buffers", "socket_options"}
 ON_NICS_ONLY = {"channels", "ethtool_coalesce", "irq_affinity", "rings", "rss", "xps"}
 OF_HOST = {"cpu_latency", "host_busy_poll", "host_receive"}
 NAMES = {True: "yes", False: "no", None: "unknown"}
@@ -165,8 +165,8 @@ Every pair of knobs was set on the server of a UDP ping-pong (blocking; beside e
 asked of each whether it was seen to act ([what counts](experiment-file.md)). *yes*: a counter that only this knob moves
 showed it; *no*: it did nothing; *?*: no counter tells; *-*: this place cannot have both. Read a row as "does this knob
 act" beside the knob of the column; the first column is the knob alone. On a quiet machine; where polling takes fewer
-packets than here, more is left for what works on the rest. socket_buffers, of which no counter tells, was not
-tried. Made by `python -m tools.interplay` with these settings:
+packets than here, more is left for what works on the rest. socket_buffers and socket_options, of which no counter
+tells, were not tried. Made by `python -m tools.interplay` with these settings:
 
 | knob | setting |
 |---|---|

@@ -11,6 +11,7 @@ from harness.analysis.compare import Comparison, Factors, Options, compare_cases
 from harness.analysis.compare.sources import pivot
 from harness.analysis.trend import Trend, trend
 from harness.analysis.trend.gather import Asked, Member, natural
+from harness.tables.frames import CellKey
 from harness.tables.reading.roles import OF_CASE
 from harness.tables.source import Source
 
@@ -40,8 +41,8 @@ def releases(sets: Sequence[tuple[str, Source]], factor: str, metrics: tuple[str
     parts: dict[str, dict[str, Source]] = {}
     for experiment, source in sets:
         for label, runs in source.runs.groupby(factor, sort=False):
-            of_it = replace(source, runs=runs.drop(columns=factor).reset_index(drop=True))
-            parts.setdefault(str(label), {})[experiment] = of_it
+            rest, planned = runs.drop(columns=factor).reset_index(drop=True), _planned(source, factor, str(label))
+            parts.setdefault(str(label), {})[experiment] = replace(source, runs=rest, planned=planned)
     made: list[Release] = []
     for label in sorted(parts, key=natural):
         release = Release(label, parts[label], _whole(label, parts[label]))
@@ -49,6 +50,15 @@ def releases(sets: Sequence[tuple[str, Source]], factor: str, metrics: tuple[str
             release = replace(release, against=made[-1].label, comparison=_compared(made[-1], release, metrics))
         made.append(release)
     return made
+
+
+def _planned(source: Source, factor: str, label: str) -> dict[CellKey, int]:
+    """The planned cells of one release, without the factor that tells it: those of others are no part of it."""
+    return {
+        (case, tuple(pair for pair in factors if pair[0] != factor)): count
+        for (case, factors), count in source.planned.items()
+        if dict(factors).get(factor, label) == label
+    }
 
 
 def history(made: Sequence[Release], metrics: tuple[str, ...] | None = None) -> Trend:

@@ -64,7 +64,8 @@ def of_overview(view: Overview, unit: str) -> list[str]:
 def cut(lines: Sequence[str], rest: str) -> list[str]:
     """The first five, and how many more there are. rest: where those are."""
     more = len(lines) - MOST
-    return [*lines[:MOST], *([f"{more} more findings: {rest}"] if more > 0 else [])]
+    noun = "finding" if more == 1 else "findings"
+    return [*lines[:MOST], *([f"{more} more {noun}: {rest}"] if more > 0 else [])]
 
 
 def sentences(cells: Sequence[Compared], metrics: Sequence[Column], *, by_case: bool) -> list[str]:

@@ -30,7 +30,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def commands() -> list[list[str]]:
-    match = re.search(r"Five commands:\n\n```sh\n(.*?)```", PAGE, re.DOTALL)
+    match = re.search(r"Five commands:\n\n<!-- tried: [^\n]*\n```sh\n(.*?)```", PAGE, re.DOTALL)
     assert match is not None
     return [shlex.split(line, comments=True)[1:] for line in match[1].splitlines()]
 

@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,68 @@ def test_the_hogs_clock_counts_from_its_making() -> None:
             hog.kill()
     assert used.switched_ns is not None
     assert abs(used.switched_ns - used.run_ns) < 20 * MS
+
+
+FORKING = """
+import os, time
+print(flush=True)
+input()
+for _ in range(4):
+    if not os.fork():
+        begun_s = time.process_time()
+        while time.process_time() < begun_s + 0.05:
+            pass
+        os._exit(0)
+    os.wait()
+print(flush=True)
+input()
+"""
+
+
+def test_children_of_hogs_that_came_and_went_are_in_both_clocks() -> None:
+    """What only one of them held would be taken for flights of wake-ups, and out of the workload's own time."""
+    argv = [sys.executable, "-c", FORKING]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as hog:
+        assert hog.stdin is not None and hog.stdout is not None and hog.stdout.readline()
+        with HogClock([hog.pid]) as clock:
+            before = clock.read()
+            hog.stdin.write("\n")
+            hog.stdin.flush()
+            assert hog.stdout.readline()
+            used = clock.read().minus(before)
+            hog.communicate("\n")
+            ended = clock.read().minus(before)
+    assert used.switched_ns is not None and used.switched_ns > 190 * MS
+    assert abs(used.switched_ns - used.run_ns) < 30 * MS
+    assert ended.run_ns == used.run_ns and ended.switched_ns is not None and ended.switched_ns >= used.switched_ns
+
+
+def test_a_thread_that_ends_meanwhile_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    task_clock, asked = syscalls.task_clock, list[int]()
+
+    def ended_first(tid: int) -> int:
+        asked.append(tid)
+        if len(asked) == 1:
+            raise ProcessLookupError(errno.ESRCH, "ended", str(tid))
+        return task_clock(tid)
+
+    monkeypatch.setattr(syscalls, "task_clock", ended_first)
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    with HogClock([os.getpid()]):
+        done.set()
+    other.join()
+    assert len(asked) > 1
+
+
+def test_an_event_that_the_kernel_does_not_know_is_no_thread_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(tid: int) -> int:
+        raise FileNotFoundError(errno.ENOENT, "no such event", str(tid))
+
+    monkeypatch.setattr(syscalls, "task_clock", unknown)
+    with HogClock([os.getpid()]) as clock:
+        assert clock.read().switched_ns is None
 
 
 def test_the_hogs_clock_without_performance_events(monkeypatch: pytest.MonkeyPatch) -> None:

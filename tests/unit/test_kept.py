@@ -216,7 +216,10 @@ def test_an_inventory_has_little_memory_when_it_is_played_and_the_play_has_it_ba
     shell.chmod(0o755)
     local = f"localhost ansible_connection=local pollbench_dir={tmp_path}/fleet pollbench_command=/bin/true"
     (tmp_path / "more.ini").write_text(f"{local} ansible_shell_executable={shell} ansible_executable={shell}\n")
-    inventory, variables = [path, str(tmp_path / "more.ini")], {"fleet_id": "x", "fleet_version": "0"}
+    inventory, variables = (
+        [path, str(tmp_path / "more.ini")],
+        {"fleet_id": "x", "fleet_version": "0", "fleet_become": False},
+    )
     artifacts = tmp_path / "artifacts"
     played = play("fleet_ready", inventory, variables, artifacts, lambda event: None, start_bytes=900 << 20)
     assert limits.exists(), played.output.read_text()
@@ -234,7 +237,7 @@ def test_a_task_of_a_play_that_is_stopped_ends_with_it(tmp_path: Path, monkeypat
     shell.chmod(0o755)
     local = f"localhost ansible_connection=local pollbench_dir={tmp_path}/fleet pollbench_command=/bin/true"
     (tmp_path / "hosts.ini").write_text(f"{local} ansible_shell_executable={shell} ansible_executable={shell}\n")
-    inventory, variables = [str(tmp_path / "hosts.ini")], {"fleet_id": "x", "fleet_version": "0"}
+    inventory, variables = [str(tmp_path / "hosts.ini")], {"fleet_id": "x", "fleet_version": "0", "fleet_become": False}
 
     def stopping() -> bool:
         return (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from harness.workloads import Scene
 from tests import experiment
 
 SCENE = Scene("10.0.0.2", port=7)
+REFERENCES = sorted((Path(__file__).parents[2] / "results/reference").glob("gallery/*/experiment.yaml"))
 LINK = {"between": ["client", "server"]}
 COUNTED = {"requests": {"regex": "(1)"}}
 
@@ -121,3 +123,14 @@ def test_a_field_that_is_new_renames_no_cell(tmp_path: Path, kind: str, more: di
     path.write_text(json.dumps(document))
     (cell,) = make_plan(load_experiment(path)).cells
     assert cell.cell_id == cell_id
+
+
+def test_sets_of_the_past_have_the_runs_that_their_files_plan_today() -> None:
+    """Every shipped set, whenever it was made: their files use all that a field added later could rename."""
+    planned, made = set[str](), set[str]()
+    for path in REFERENCES:
+        planned |= {run.run_id for run in make_plan(load_experiment(path)).runs}
+        with (path.parent / "runs.csv").open(encoding="utf-8", newline="") as lines:
+            made |= {row["run_id"] for row in csv.DictReader(lines)}
+    assert len(REFERENCES) > 15 and len(made) > 1000
+    assert made <= planned

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import random
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,7 +14,9 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from harness.analysis.releases import releases
 from harness.analysis.trend.gather import natural
+from harness.tables.source import load_source
 from tests.command import run as command
 
 SUITE = Path(__file__).parents[2] / "experiments" / "suite"
@@ -93,3 +96,12 @@ def test_releases_alike_pass_or_are_open(tmp_path: Path, condition: str, code: i
 def test_without_any_set_it_says_what_to_do(tmp_path: Path) -> None:
     done = command("suite", "--no-run", "-o", tmp_path)
     assert done.returncode == 2 and "run it without --no-run" in done.stderr
+
+
+def test_cells_of_other_releases_are_no_part_of_one(tmp_path: Path) -> None:
+    """A claim of one kernel waits for no run of another."""
+    keep(tmp_path, "20261101T000000Z", ("6.12", "7.3"))
+    source = load_source(tmp_path / "wake-up" / "20261101T000000Z")
+    planned = {(case, (("vm.kernel", kernel),)): 5 for case in ("base", "busypoll50") for kernel in ("6.12", "7.3")}
+    for release in releases([("wake-up", replace(source, planned=planned))], "vm.kernel"):
+        assert release.parts["wake-up"].planned == {("base", ()): 5, ("busypoll50", ()): 5}
