@@ -7,7 +7,6 @@ which is written between two runs.
 from __future__ import annotations
 
 import base64
-import binascii
 import ctypes
 import gzip
 import io
@@ -15,14 +14,17 @@ import json
 import os
 import secrets
 import shlex
-import shutil
 import signal
+import sys
 import tarfile
 import time
-import zlib
 from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
+
+# Ansible loads a plugin by its path, and knows no way to what lies beside it.
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "plugin_utils"))
+from pollbench_frame import FRAME, Damaged, keep, unframed
 
 DOCUMENTATION = """
 action: pollbench_share
@@ -41,23 +43,10 @@ _PR_SET_PDEATHSIG = 1
 _CHUNK_BYTES = 24 << 20
 # Shorter than the longest word of a command line (128 KiB), quoting included.
 _WORD_BYTES = 90_000
-# What a command prints is read off a stream that others print on too: a banner, a locale's warning, what .bashrc says.
-# So it comes between marks that nobody else knows, and packed by gzip, which tells whether it is whole.
-_FRAME = """\
-exec 3>&1; printf '\\n%s<\\n' {mark}
-e=$({{ {{ (
-{text}
-) 3>&-; printf '\\n%s' "$?"; }} | gzip -1 3>&- | base64 >&3 3>&-; }} 2>&1 | tail -c 3000)
-printf '\\n%s|\\n' {mark}; printf %s "$e" | gzip -1 | base64; printf '\\n%s>\\n' {mark}
-"""
 _TRIES = 3
 _HOME = "/var/lib/pollbench"
 _TURN_S = 0.02
 _ROOT = "root is needed there: ansible_user=root, or ansible_become and what it asks for, in the inventory"
-
-
-class Damaged(Exception):  # noqa: N818
-    """What a host printed did not come whole."""
 
 
 class ActionModule(ActionBase):
@@ -109,7 +98,7 @@ class ActionModule(ActionBase):
         why = ""
         for _ in range(tries):
             mark = f"pollbench-{secrets.token_hex(8)}"
-            framed = _FRAME.format(mark=mark, text=text)
+            framed = FRAME.format(mark=mark, text=text)
             done = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(framed)}", sudoable=True, in_data=data)
             out, err = str(done["stdout"]).replace("\r", ""), str(done["stderr"])
             _, begun, rest = out.partition(f"{mark}<\n")
@@ -117,7 +106,7 @@ class ActionModule(ActionBase):
                 # No command of ours has run there; what was printed says why.
                 return int(done["rc"]) or 127, b"", err if err.strip() else out
             try:
-                return _unframed(rest, mark)
+                return unframed(rest, mark)
             except ValueError as error:
                 why = str(error)
         raise Damaged(f"{why}, {tries} times" if tries > 1 else why)
@@ -316,7 +305,7 @@ class ActionModule(ActionBase):
                     content = archive.extractfile(member)
                     runs.setdefault(parts[-2], {})[parts[-1]] = content.read() if content else b""
         for name, files in runs.items():
-            _keep(into, name, files)
+            keep(into, name, files)
         return len(runs)
 
     def _stop(self) -> dict[str, Any]:
@@ -384,36 +373,6 @@ class ActionModule(ActionBase):
         """The reason in words, where it is that the host does not make us root; else ""."""
         become = getattr(self._connection, "become", None)
         return f"{_ROOT} ({why})" if become is not None and f"{become.name}:" in why else ""
-
-
-def _unframed(rest: str, mark: str) -> tuple[int, bytes, str]:
-    """(exit code, output, errors) out of what came after the first mark. Raises ValueError where it is not whole."""
-    body, half, rest = rest.partition(f"\n{mark}|\n")
-    errors, end, _ = rest.partition(f"\n{mark}>")
-    if not half or not end:
-        raise ValueError("its end is missing")
-    try:
-        plain, err = (
-            gzip.decompress(base64.b64decode("".join(part.split()), validate=True)) for part in (body, errors)
-        )
-        output, _, code = plain.rpartition(b"\n")
-        return int(code), output, err.decode(errors="replace")
-    except (binascii.Error, EOFError, OSError, zlib.error, ValueError) as error:
-        raise ValueError(f"{len(body)} characters that are not what was sent ({error})") from None
-
-
-def _keep(into: str, name: str, files: dict[str, bytes]) -> None:
-    """Write a run's directory, under its name only when all of it is on the disk: merging it is a renaming."""
-    aside, target = os.path.join(into, f".tmp-{name}"), os.path.join(into, name)
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)
-    os.makedirs(aside)
-    for plain, content in files.items():
-        with open(os.path.join(aside, plain), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    os.rename(aside, target)
 
 
 def _last(text: str) -> str:

@@ -187,6 +187,9 @@ def is_killed_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> None:
     assert "gen: restored interface eth1" in done.stdout
     await_that(lambda: look(bed), before)
     assert not bed.hosts["gen"].directory.exists()
+    # What it had put aside for Ansible, here.
+    done = bed.pollbench("clean")
+    assert done.returncode == 0 and "removed directory" in done.stdout, (done.stdout, done.stderr)
 
 
 def words_of(bed: sshhosts.Bed) -> list[str]:

@@ -120,3 +120,64 @@ def test_titles_of_load_generators(table: Reader) -> None:
     assert list(runs["latency_p90"]) == [60, 100] and list(runs["latency_p99"]) == [120, 220]
     runs, _ = table("Stat,2.5%,50%,97.5%\nLatency,1 ms,2 ms,3 ms\n")
     assert [runs[name][0] for name in ("rtt_p2_5_us", "rtt_p50_us", "rtt_p97_5_us")] == [1000, 2000, 3000]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("exit_code", "0", "124"),
+        ("rc", "0", "-9"),
+        ("http_status", "200", "503"),
+        ("http_code", "200", "000"),
+        ("success", "1", "0"),
+        ("valid", "Y", "n"),
+        ("outcome", "ok", "crashed"),
+        ("failed", "False", "True"),
+        ("error", "", "connection reset"),
+        ("error", "none", "Timeout after 5 s"),
+    ],
+)
+def test_rows_that_say_they_failed_do_not_count(table: Reader, name: str, good: str, bad: str) -> None:
+    rows = "".join(f"{case},{value},{bad if value < 2 else good}\n" for case, value in [*ROWS, ("a", 1.25), ("b", 1.5)])
+    runs, reading = table(f"case,p99_us,{name}\n{rows}")
+    assert runs["verdict"].tolist() == ["valid"] * 4 + ["failed"] * 2
+    assert [column.name for column in reading.of("metric")] == ["p99_us"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("exit_code", ["0"] * 4),  # nothing failed: nothing is told
+        ("error", ["±0.5", "±0.6", "±0.7", "±0.8"]),
+        ("failed", ["0", "3", "1", "2"]),  # how many requests
+        ("success_rate", ["1", "0", "1", "0"]),
+        ("rc", ["0", "1.5", "300", "0"]),
+    ],
+)
+def test_what_tells_of_no_failure_makes_no_verdict(table: Reader, name: str, cells: list[str]) -> None:
+    rows = "".join(f"{case},{value},{cell}\n" for (case, value), cell in zip(ROWS, cells, strict=True))
+    assert "verdict" not in table(f"case,p99_us,{name}\n{rows}")[0]
+
+
+def test_a_mean_below_repetitions_is_no_run(table: Reader) -> None:
+    rows = "".join(f"{case},{at // 2},{value}\n" for at, (case, value) in enumerate(ROWS))
+    runs, reading = table(f"case,run,p99_us\n{rows}a,avg,91\nb,avg,40.75\n")
+    assert list(zip(runs["case"], runs["rtt_p99_us"], strict=True)) == ROWS
+    assert any("avg" in note for note in reading.notes)
+
+
+def test_a_file_that_holds_its_rows_twice_has_every_run_once(table: Reader) -> None:
+    rows = "".join(f"{case},{at // 2},{value}\n" for at, (case, value) in enumerate(ROWS))
+    runs, reading = table(f"case,run,p99_us\n{rows}{rows}")
+    assert list(zip(runs["case"], runs["rtt_p99_us"], strict=True)) == ROWS
+    assert reading.warnings == ("4 rows are in the table twice: each run counts once",)
+    # Without a number nothing says that equal figures are of one run, and with other figures they are not.
+    assert len(table("case,p99_us\n" + "".join(f"{case},{value}\n" for case, value in ROWS * 2))[0]) == 8
+    assert len(table(f"case,run,p99_us\n{rows}{rows.replace('90.5', '90.6')}")[0]) == 8
+
+
+def test_no_latency_is_below_nought(table: Reader) -> None:
+    runs, reading = table("case,rtt_us\n" + "".join(f"{case},{value}\n" for case, value in [*ROWS, ("b", -1)]))
+    assert np.isnan(runs["rtt_us"].iloc[-1])
+    assert reading.warnings == ("column rtt_us: what is below 0 is no latency and left out (1 of 5 rows)",)
+    assert table("case,oneway_us,p99_us\na,-3,4\nb,-2,5\n")[0]["oneway_us"].tolist() == [-3, -2]

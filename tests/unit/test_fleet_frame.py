@@ -86,6 +86,6 @@ def test_what_goes_on_in_the_background_holds_no_answer(tmp_path: Path) -> None:
 
 def test_a_run_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     for content in (b"old", b"new"):
-        share._keep(str(tmp_path), "run", {"run.json": content})
+        share.keep(str(tmp_path), "run", {"run.json": content})
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     assert (tmp_path / "run" / "run.json").read_bytes() == b"new"

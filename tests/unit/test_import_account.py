@@ -66,8 +66,9 @@ def is_listed(text: str, number: re.Match[str], listed: str) -> bool:
     keys += re.findall(r"\"([^\"]+)\"\s*:\s*\[[^\]{}]*$", text[: number.start()][-20_000:])
     if keys and re.search(rf"(?<!\w){re.escape(keys[-1])}(?!\w)", listed):
         return True
-    shape = re.sub(r"\d+", "0", line.strip())[:50]
-    if shape and shape in re.sub(r"\d+", "0", listed):
+    # Lines that are alike but for their digits, and the blanks that align these, are one row.
+    shape = re.sub(r"\d+", "0", " ".join(line.split()))[:50]
+    if shape and shape in re.sub(r"\d+", "0", " ".join(listed.split())):
         return True
     columns = [name.strip().strip('"') for name in text.split("\n", 1)[0].split(",")]
     cell = line[: number.start() - start].count(",")

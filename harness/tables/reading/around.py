@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.columns.names import plain_unit
-from harness.tables.columnar import Table
+from harness.tables.columnar import Column, Table, Texts
 from harness.tables.reading.numbers import BLANKS, form_of
 
 _MOST_ABOVE = 12
@@ -32,6 +32,10 @@ _TYPES = re.compile(
     rb"(varchar|text|str|double|float\d*|f\d\d|u?int\d*|[iu]\d\d?|u?(big|small|tiny|huge)int|bool(ean)?)"
 )
 _BAR = re.compile(rb"[ \t]*\|[ \t]*")
+_SUMMARIES = {
+    "mean", "avg", "average", "median", "std", "stddev", "stdev", "sd", "cv", "total", "sum", "min", "max", "overall",
+    "all", "geomean",
+}  # fmt: skip
 _NO_UNIT = {"", "-", "--", "1", "#", "name", "text", "string"}
 _OF_RATES = re.compile(
     r"(1|req(uests)?|ops?|queries|transactions)?\s*/\s*s(ec)?|[kMG]?(bit|B)(/s|ps)|hz", re.IGNORECASE
@@ -84,8 +88,16 @@ def lines_above(data: bytes, marks: Sequence[str]) -> int:
     return best[1]
 
 
-def without_summaries(runs: Table) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
-    """Which rows are not the mean or deviation of others, as Google Benchmark adds them, and that in words."""
+def without_summaries(runs: Table, repeats: Sequence[Column]) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Which rows are not the mean or deviation of others, and that in words.
+
+    Google Benchmark names cases for them; others write `avg` where a repetition has its number (repeats).
+    """
+    for column in repeats:
+        if isinstance(column, Texts):
+            kept = ~column.are(lambda text: text.lower() in _SUMMARIES)
+            if kept.any() and not kept.all():
+                return kept, (f"rows that sum up others ({column.take(~kept).distinct()[0]}) are left out",)
     cases = set(runs.texts("case").distinct())
     summed = {case.removesuffix("_mean") for case in cases if case.endswith("_mean")}
     summed = {case for case in summed if case in cases and f"{case}_stddev" in cases}

@@ -11,13 +11,12 @@ from harness import columns
 from harness.columns.names import COUNTED, Name, canonical, subject_of, understood
 from harness.tables.reading.account import ColumnRead, Mapping, Role
 from harness.tables.reading.seen import Seen
+from harness.tables.reading.verdicts import counting
 from harness.tables.reading.vocabulary import (
     ACTORS,
-    BAD,
     CASES,
     ELAPSED,
     FACTS,
-    GOOD,
     INDEX,
     NOTES,
     PARTS,
@@ -27,7 +26,6 @@ from harness.tables.reading.vocabulary import (
     SPANS,
     TIMES,
     TOTALS,
-    VERDICTS,
     is_setting,
     rank,
     words_of,
@@ -134,6 +132,8 @@ def _guessed(one: Seen, name: Name) -> ColumnRead:
         return ColumnRead(one.name, "ignored", guess="an index")
     if one.blank:
         return ColumnRead(one.name, "ignored", guess="it is empty")
+    if counting(one):
+        return ColumnRead(one.name, "verdict", "verdict", guess="it says which runs count")
     if (time := _time(one, words)) is not None:
         return time
     return _number(one, name, words) if one.numeric else _text(one, name, words)
@@ -196,8 +196,6 @@ def _text(one: Seen, name: Name, words: list[str]) -> ColumnRead:
         return ColumnRead(one.name, "repetition")
     if RUN_IDS.intersection(words) or words in (["run", "id"], ["runid"], ["trial", "id"], ["job", "id"]):
         return ColumnRead(one.name, "run", "run_id")
-    if words and VERDICTS.intersection(words) and one.words <= GOOD | BAD:
-        return ColumnRead(one.name, "verdict", "verdict", guess="it says which runs count")
     if words and (NOTES.intersection(words) or (ACTORS.intersection(words) and one.name != "threads")):
         return ColumnRead(one.name, "ignored")
     if (name.unit or name.stat) and not is_setting(one.name):

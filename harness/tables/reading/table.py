@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from harness import columns
+from harness.columns.names import understood
 from harness.errors import InputError
 from harness.tables.columnar import Column, Numbers, Table, Texts
 from harness.tables.reading.account import ColumnRead, Mapping, Reading
@@ -18,12 +20,14 @@ from harness.tables.reading.intervals import as_runs as of_intervals
 from harness.tables.reading.mapping import beside, not_there
 from harness.tables.reading.numbers import PLAIN
 from harness.tables.reading.opened import ATTEMPT, bad, text_of
-from harness.tables.reading.requests import as_runs
+from harness.tables.reading.requests import as_runs, of_runs
 from harness.tables.reading.roles import roles_of
 from harness.tables.reading.seen import Seen
 from harness.tables.reading.shape import widened
-from harness.tables.reading.vocabulary import BAD
+from harness.tables.reading.verdicts import counting
 
+_COPIES = 4
+"""More rows of one run, even equal ones, are what was measured in it, and not what was put together more than once."""
 ALL = "all"
 """The case of a table in which nothing tells cases apart."""
 
@@ -57,10 +61,14 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
         text, table, [column.name for column in columns_read if column.role == "metric" and column.name in table]
     )
     runs = _made(wide, seen, columns_read)
-    kept, summaries = without_summaries(runs)
+    repeats = [one.column for one, column in zip(seen, columns_read, strict=True) if column.role == "repetition"]
+    kept, summaries = without_summaries(runs, repeats)
     if summaries:
-        # What is looked up in the columns as they were met has to have the same rows.
-        runs, seen = runs.take(kept), [Seen(one.name, one.column.take(kept)) for one in seen]
+        runs, seen = _taken(runs, seen, kept)
+    kept, doubled = _once(runs, columns_read, seen)
+    if doubled:
+        runs, seen = _taken(runs, seen, kept)
+    runs, negative = _without_negative(runs, columns_read)
     runs, unused = with_cases_renamed(
         runs, {old: new for old, new in mapping.rename.items() if new not in wide}, str(path)
     )
@@ -79,7 +87,7 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
         plain=ours and all(column.name == column.here != "set" for column in columns_read),
         ours=ours,
         notes=(*encoding, *text.notes, *more, *summaries, *((note,) if per else ())),
-        warnings=per,
+        warnings=(*doubled, *negative, *per),
         constants={
             column.name: one.example
             for column, one in zip(columns_read, seen, strict=False)
@@ -148,7 +156,8 @@ def _made(table: Table, seen: Sequence[Seen], columns_read: Sequence[ColumnRead]
         elif column.role == "time" and column.name != "started_utc":
             made[column.here] = one.times()
         elif column.role == "verdict" and column.name != "verdict":
-            made[column.here] = table.texts(one.name).mapped(lambda text: "failed" if text.lower() in BAD else "valid")
+            counts = counting(one) or bool
+            made[column.here] = one.texts().mapped(lambda text, counts=counts: "valid" if counts(text) else "failed")
         elif one.numeric and known is not None and known.dtype != "text":
             made[column.here] = one.column
         elif known is not None and known.dtype != "text":
@@ -158,6 +167,50 @@ def _made(table: Table, seen: Sequence[Seen], columns_read: Sequence[ColumnRead]
     if "case" not in made:
         made = {"case": Texts.filled(ALL, len(table))} | made
     return Table(made, len(table))
+
+
+def _taken(runs: Table, seen: Sequence[Seen], kept: npt.NDArray[np.bool_]) -> tuple[Table, list[Seen]]:
+    """These rows, also of the columns as they were met, in which roles look things up."""
+    return runs.take(kept), [Seen(one.name, one.column.take(kept)) for one in seen]
+
+
+def _once(
+    runs: Table, read: Sequence[ColumnRead], seen: Sequence[Seen]
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Which rows are no copy of one above, in a table whose repetitions are told apart; and that in words.
+
+    Files that are put one below the other twice would make each run two, and intervals narrower than they are.
+    """
+    kept = np.ones(len(runs), dtype=bool)
+    roles = {column.role for column in read}
+    if "repetition" not in roles or "run" in roles:
+        return kept, ()
+    keys, first, counts = np.unique(of_runs(runs, read, seen), return_index=True, return_counts=True)
+    if not 1 < counts.max() <= _COPIES:
+        return kept, ()
+    own = {one.name: one.column for one, column in zip(seen, read, strict=True) if column.guess != "an index"}
+    whole = Table(own, len(runs))
+    if len(np.unique(whole.groups(whole.names))) != len(keys):
+        return kept, ()
+    kept[:] = False
+    kept[first] = True
+    return kept, (f"{len(runs) - len(keys):,} rows are in the table twice: each run counts once",)
+
+
+def _without_negative(runs: Table, read: Sequence[ColumnRead]) -> tuple[Table, tuple[str, ...]]:
+    """The table with nothing where a latency is below 0, as -1 stands for no answer; and that in words."""
+    made, warnings = dict[str, Column](), []
+    for column in read:
+        says = understood(column.name)
+        # One way by two clocks may be.
+        if column.role != "metric" or not says.timed or says.subject == "oneway" or not runs[column.here].numeric:
+            continue
+        values = runs.floats(column.here)
+        if count := int((below := values < 0).sum()):
+            made[column.here] = Numbers(np.where(below, np.nan, values))
+            rows = f"{count:,} of {len(runs):,} rows"
+            warnings.append(f"column {column.name}: what is below 0 is no latency and left out ({rows})")
+    return runs.assign(made), tuple(warnings)
 
 
 def _is_vague(column: ColumnRead, requests: bool) -> bool:

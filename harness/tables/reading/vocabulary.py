@@ -56,8 +56,11 @@ NOTES = _words(
 RUN_IDS = _words("uuid guid ulid")
 ACTORS = _words("thread worker threadname workername")
 VERDICTS = _words("verdict status result outcome ok valid success passed state")
-GOOD = _words("ok pass passed success successful valid true yes done completed 1 good") | {""}
-BAD = _words("fail failed failure error invalid false no timeout aborted 0 bad") | {"timed out"}
+GOOD = _words("ok pass passed success successful valid true yes y t done completed 1 good") | {""}
+BAD = _words(
+    "fail failed failure error errored invalid false no n f timeout timedout timed_out aborted 0 bad crash crashed "
+    "killed cancelled canceled interrupted oom exception"
+) | {"timed out"}
 """Words by which files say that a run counts, and that it does not."""
 INDEX = re.compile(r"(Unnamed: ?\d+(\.\d+|_level_\d+)*|index|level_\d+|\.\.\.1|X\.?\d*)?")
 
