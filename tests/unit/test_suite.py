@@ -16,6 +16,7 @@ import yaml
 
 from harness.analysis.releases import releases
 from harness.analysis.trend.gather import natural
+from harness.tables.frames import CellKey
 from harness.tables.source import load_source
 from tests.command import run as command
 
@@ -102,8 +103,7 @@ def test_cells_of_other_releases_are_no_part_of_one(tmp_path: Path) -> None:
     """A claim of one kernel waits for no run of another."""
     keep(tmp_path, "20261101T000000Z", ("6.12", "7.3"))
     source = load_source(tmp_path / "wake-up" / "20261101T000000Z")
-    cells = [(case, kernel) for case in ("base", "busypoll50") for kernel in ("6.12", "7.3")]
-    planned: dict[tuple[str, tuple[tuple[str, str], ...]], int]
-    planned = {(case, (("vm.kernel", kernel),)): 5 for case, kernel in cells}
+    cases, kernels = ("base", "busypoll50"), ("6.12", "7.3")
+    planned: dict[CellKey, int] = {(case, (("vm.kernel", kernel),)): 5 for case in cases for kernel in kernels}
     for release in releases([("wake-up", replace(source, planned=planned))], "vm.kernel"):
         assert release.parts["wake-up"].planned == {("base", ()): 5, ("busypoll50", ()): 5}
