@@ -101,6 +101,11 @@ def server_pid() -> int:
     return 0 if _server is None else _server.pid
 
 
+def forks_here() -> bool:
+    """Is a command of a test forked from where this thread is now, with the variables that it has?"""
+    return _server is not None and _server.serves({**os.environ, "PYTHONPATH": str(ROOT)})
+
+
 def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     with start(*arguments, **options) as process:

@@ -20,7 +20,8 @@ Event = Mapping[str, Any]
 _START_S = 120.0
 LOCAL = (
     "localhost ansible_connection=local ansible_python_interpreter={{ansible_playbook_python}} "
-    "ansible_remote_tmp={{lookup('ansible.builtin.env', 'TMPDIR')}}\n"
+    # In quotes: without, an inventory loses the inner ones, and its line is parted at blanks.
+    "ansible_remote_tmp=\"{{lookup('ansible.builtin.env', 'TMPDIR')}}\"\n"
 )
 """An inventory of this host alone. Its tasks' files, too, lie where a killed play leaves nothing."""
 

@@ -28,8 +28,11 @@ def change_host(
     """
     rows: list[SettingRow] = []
     failures: list[str] = []
+    ended: list[str] = []
 
     def watch(event: Event) -> None:
+        if event["event"].startswith("runner_on_"):
+            ended.append(event["event"])
         result = event.get("event_data", {}).get("res", {})
         if event["event"] in ("runner_on_ok", "runner_on_failed") and isinstance(result, dict):
             rows.extend(result.get("rows", []))
@@ -51,7 +54,8 @@ def change_host(
         except Interrupted:
             todo = "what was changed by then is put back by: sudo pollbench host restore"
             raise Interrupted(f"{action} this host", got="interrupted", todo=todo) from None
-        if not rows and (failures or played.code):
+        # A play that comes to no host ends well, too.
+        if not rows and (failures or played.code or not ended):
             if failures:
                 raise PollbenchError(f"{action} this host", got=failures[0])
             raise explain(played, f"{action} this host")
