@@ -212,8 +212,10 @@ class _Play:
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
         idle_of = cpus if "cpu_latency" in spec.settings.get("*", {}) else ()
-        hogs = (pid for label in counters.HOGS for pid in self._pids().get(label, ()))
-        clock = self._context.stack.enter_context(HogClock(hogs))
+        hogs = [pid for label in counters.HOGS for pid in self._pids().get(label, ())]
+        contention = spec.contention
+        softirqs = contention is not None and (contention.needs_flow() or not contention.native())
+        clock = self._context.stack.enter_context(HogClock(hogs, softirqs))
         before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, clock, idle_of)
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
