@@ -14,14 +14,14 @@ from harness import columns, stats
 from harness.analysis.awake import METRIC, KeptAwake, kept_awake
 from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, Options, paired_values, why_not_valid
-from harness.analysis.compare.change import decided, measured
+from harness.analysis.compare.change import decided, leeway_of, measured
 from harness.analysis.compare.choose import COSTS, level_of, meant, metrics_measured, smallest_effect, splitting_notes
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.family import family_of
 from harness.analysis.compare.limits import looser_than_default
 from harness.analysis.compare.model import ALONE, Family
-from harness.analysis.compare.pairing import blocks_of, looks_of
-from harness.analysis.compare.verdict import model_time
+from harness.analysis.compare.pairing import blocks_of, interleaving, looks_of
+from harness.analysis.compare.verdict import NOT_INTERLEAVED, model_time
 from harness.analysis.hints import hints_of
 from harness.analysis.phases import PhaseView, phase_views
 from harness.analysis.queues import QueueView, queue_views
@@ -178,7 +178,13 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         missing=sum(max(0, view.planned - view.total) for view in views),
         left_out=_left_out(source.table, cells),
         facts={name: texts for name in (*_FACTS, *_SETUP) if (texts := texts_of(source.table, name))},
-        warnings=(*source.warnings, *apart, *looser_than_default(source), *hints_of(source.table, cells)),
+        warnings=(
+            *source.warnings,
+            *apart,
+            *_sequence(source.table, cells, baseline),
+            *looser_than_default(source),
+            *hints_of(source.table, cells),
+        ),
         claims=findings(source),
         family=family,
         awake=awake,
@@ -187,6 +193,13 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         phases=tuple(phase_views(source, keys)),
         queues=tuple(queue_views(source, keys)),
     )
+
+
+def _sequence(table: Table, cells: Sequence[SummaryCell], baseline: str) -> list[str]:
+    """That the runs of a case and its baseline were not made in turns, where that is on record."""
+    bases = {cell.factors: cell for cell in cells if cell.case == baseline}
+    pairs = ((bases[cell.factors], cell) for cell in cells if cell.case != baseline and cell.factors in bases)
+    return [NOT_INTERLEAVED] if any(interleaving(table, *pair) == "apart" for pair in pairs) else []
 
 
 def _judged_together(
@@ -277,7 +290,9 @@ def _changes(source: Source, base: SummaryCell, cell: SummaryCell) -> dict[str, 
             continue
         pairs = paired_values(table, name, base, cell)
         sides = (values[base.valid], values[cell.valid])
-        changes[name] = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks_of(table, base, cell))
+        unsure = leeway_of(name, (table, base.valid), (table, cell.valid))
+        blocks = blocks_of(table, base, cell)
+        changes[name] = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, leeway=unsure)
     return changes
 
 

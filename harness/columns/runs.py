@@ -164,14 +164,17 @@ set_cpu_us_per_request | number us | lower main | CPU per request | CPU time of 
     hogs, other programs, pollbench itself, and what the idle set does by itself (at most 1 %, from an idle window of 50
     ms before the run's programs start). Idle time: the kernel's idle clock, which stands still while an idle CPU takes
     interrupts and softirqs (/proc/timer_list, ns; else /proc/stat, 10 ms steps). Hogs: from switch to switch by
-    performance events, with the interrupts and softirqs taken over them, which no clock tells apart (where the kernel
-    has no such events for us, or times interrupts itself: scheduler run time, which lacks the flight of wake-up
-    interrupts that end their turns). Other programs: scheduler run time. Steal: /proc/stat, 10 ms ticks. Blank where
-    that leaves less than half of the processes' own run time: what others took is not known that well.
+    performance events (where the kernel has no such events for us, or times interrupts itself: scheduler run time,
+    which lacks the flight of wake-up interrupts that end their turns), less the interrupts and softirqs taken over
+    them, by a program at the kernel's tracepoints (where it takes none from us, and over hogs that have softirqs of
+    their own, network, poller and stress-ng, these stay the hogs' time). Other programs: scheduler run time. Steal:
+    /proc/stat, 10 ms ticks. Blank where that leaves less than half of the processes' own run time: what others took is
+    not known that well.
 set_cpu_low_us_per_request | number us | lower | | The least that set_cpu_us_per_request can be by the accounting: no
-    softirq over a hog, all steal out of work.
+    softirq over a hog but for those that were timed, all steal out of work.
 set_cpu_high_us_per_request | number us | lower | | The most that it can be: steal that hit idle CPUs, background not
-    taken out, and the interrupts that may have run over hogs and other programs, by ticks.
+    taken out, and the interrupts that may have run over other programs, and over hogs where these were not timed, by
+    ticks. Differences that both bounds do not leave are claimed of no case.
 set_user_us_per_request | number us | lower | | Of it the workloads' processes in user mode: scheduler run time, split
     by ticks; of this and the next two, the flights that are hogs' time are taken out.
 set_system_us_per_request | number us | lower | | Of it the workloads' processes in the kernel, with the interrupts and

@@ -197,6 +197,7 @@ def _change(group: Sequence[Compared], metric: Column, *, between: bool) -> str:
     if kind not in _CLAIMS:
         needed = {change.needed for change in changes} - {None}
         more = f" (some {words.count(max(map(int, filter(None, needed))))} runs a side would decide)" if needed else ""
+        more = next((f" ({words.would_decide(change)})" for change in changes if change.bounded), more)
         return {
             "within": f"{metric.label} {words.conclusion(changes[0])}" if changes else "",
             "open": f"{metric.label} undecided{more}",

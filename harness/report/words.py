@@ -126,6 +126,8 @@ def conclusion(change: Change) -> str:
 
 def would_decide(change: Change) -> str:
     """What would decide an undecided change; nothing for others, or where nothing tells."""
+    if change.outcome == "~" and change.bounded and not change.small:
+        return f"no runs would decide, the accounting leaves {100 * (change.leeway - 1):.0f} %"
     if change.outcome != "~" or change.needed is None:
         return ""
     return f"some {count(change.needed)} runs a side would decide"

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from harness import report
+from harness.analysis.compare.change import decided, leeway_of, measured
 from harness.analysis.compare.choose import choose_metrics
 from harness.analysis.summary import overview
 from harness.kernel import bpf, syscalls
@@ -24,8 +26,10 @@ from harness.kernel.hostfiles import HostFiles
 from harness.kernel.idle_clock import IdleClock, idle_clocks
 from harness.kernel.over_tasks import OverTasks
 from harness.kernel.proc import ProcessUsage
+from harness.report import words
 from harness.run.cpu_cost import SetCost, cost_hints, cost_metrics, set_cost
 from harness.run.cpu_set import CpuInterference, SetReading, SetTime, set_time
+from harness.tables.columnar import table_of
 from harness.tables.frames import frames
 from tests.unit.synthetic import result_set, source
 from tests.unit.test_metrics import delta, host, outcome
@@ -346,3 +350,17 @@ def test_tables_show_the_whole_and_name_the_part_where_it_is_all_there_is() -> N
     texts = [report.show(overview(one_set), "text", 100) for one_set in sources]
     assert "process" in texts[0] and "process CPU per request" in texts[0]
     assert "180" in texts[1] and "process" not in texts[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shows"), [(1.0, 1.0, "10.0 % lower"), (0.98, 1.02, "10.0 % lower"), (0.9, 1.05, "undecided")]
+)
+def test_no_difference_is_claimed_that_the_accounting_does_not_know(low: float, high: float, shows: str) -> None:
+    sides = [np.array(costs) for costs in ([50.0, 50.1, 50.2, 49.9, 50.0], [45.0, 45.1, 44.9, 45.2, 45.0])]
+    name, tables = "set_cpu_us_per_request", []
+    for costs in sides:
+        bounds = {f"set_cpu_{which}_us_per_request": costs * far for which, far in (("low", low), ("high", high))}
+        tables.append((table_of(pd.DataFrame({name: costs} | bounds)), np.arange(5)))
+    shown = decided(name, measured(name, *sides, leeway=leeway_of(name, *tables)), 0.0)
+    assert words.verdict(shown) == shows and leeway_of("rtt_p50_us", *tables) == 1.0
+    assert ("the accounting leaves 17 %" in words.would_decide(shown)) == shown.bounded == (shows == "undecided")

@@ -13,6 +13,7 @@ from harness import report
 from harness.analysis.compare import Comparison, compare_cases, compare_sources
 from harness.analysis.compare.drift import drifts
 from harness.analysis.compare.sources import pivot
+from harness.analysis.summary import overview
 from harness.errors import InputError
 from harness.tables import Source
 from harness.tables.cells import group_cells
@@ -54,6 +55,9 @@ def test_one_case_after_the_other_is_neither() -> None:
     assert not paired(found)
     assert "were not interleaved, so they are not paired" in found.verdict[0]
     assert "same blocks" not in " ".join(found.verdict)
+    for how in ("sequential", "turns"):
+        warned = " ".join(overview(table(how)).warnings)
+        assert ("not interleaved" in warned) == (how == "sequential")
 
 
 def test_times_disprove_an_order_of_two_merged_sets() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness import columns, stats
 from harness.analysis.compare.align import aligned, resolved
-from harness.analysis.compare.change import Floats, measured, missing, with_reason
+from harness.analysis.compare.change import Floats, leeway_of, measured, missing, with_reason
 from harness.analysis.compare.choose import (
     input_names,
     level_of,
@@ -203,7 +203,9 @@ def _within(
             continue
         pairs = paired_values(table, name, base, cell)
         sides = (values[base.valid], values[cell.valid])
-        moved = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks_of(table, base, cell))
+        unsure = leeway_of(name, (table, base.valid), (table, cell.valid))
+        blocks = blocks_of(table, base, cell)
+        moved = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, leeway=unsure)
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
@@ -218,7 +220,7 @@ def _sets_rows(name: str, tables: Sequence[Table], cells: Sequence[_Cells], lett
                 continue
             sides = ((values[0], base, letters[0]), (values[against], test, letters[against]))
             absent = [letters[at] for at in (0, against) if name not in tables[at] and base and test]
-            moved = _across(name, sides)
+            moved = _across(name, sides, (tables[0], tables[against]))
             if absent:
                 moved = missing(moved.base, moved.test, f"{' and '.join(absent)} has no {name}")
             yield Row(name, key[0], key[1], _side(base), _side(test), moved, against)
@@ -227,12 +229,13 @@ def _sets_rows(name: str, tables: Sequence[Table], cells: Sequence[_Cells], lett
 _Half = tuple[Floats, SummaryCell | None, str]
 
 
-def _across(metric: str, sides: tuple[_Half, _Half]) -> Change:
+def _across(metric: str, sides: tuple[_Half, _Half], tables: tuple[Table, Table]) -> Change:
     (left, one, first), (right, other, second) = sides
     if one is None or other is None:
         estimates = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
         return missing(estimates[0], estimates[1], f"not in {first if one is None else second}")
-    moved = measured(metric, left[one.valid], right[other.valid])
+    unsure = leeway_of(metric, (tables[0], one.valid), (tables[1], other.valid))
+    moved = measured(metric, left[one.valid], right[other.valid], leeway=unsure)
     return with_reason(moved, (one, other), (first, second))
 
 
