@@ -5,6 +5,7 @@ A kernel that does not time interrupts charges them to the task that they interr
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ _SPANS = (
     "ipi",
 )
 _LEAST = "softirq"
+_FIRST_NAMESPACE = 0xEFFFFFFC  # linux/proc_ns.h, PROC_PID_INIT_INO
 _MOST_PROCESSES = 4096
 # Of every CPU: since when the outermost span goes on (0: none does), how deep they nest, and the sum, ns.
 _STATE = struct.Struct("=QQQ")
@@ -43,6 +45,8 @@ class OverTasks(ExitStack):
     def __init__(self, pids: Iterable[int]) -> None:
         """pids: the processes, all of their threads. Raises OSError: no such programs in this kernel, or not for us."""
         super().__init__()
+        if os.stat("/proc/self/ns/pid").st_ino != _FIRST_NAMESPACE:
+            raise OSError(errno.EPERM, "programs know processes by their numbers in the first namespace, not in ours")
         self._cpus = len(parse_cpu_list(HOST.text("/sys/devices/system/cpu/possible") or "0"))
         with ExitStack() as undo:
             undo.callback(self.close)
