@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS, "latency_p50", "latency_p99")
 """The metrics that are compared with the baseline case, where any run has them; the last two state no unit."""
+CHANGED_BESIDE = CHANGED[:2]
+"""What is compared so of every workload that is measured beside the first: the price that it pays."""
 
 _MOST_OTHERS = 5
 
@@ -83,10 +85,20 @@ class CellView:
     inert: dict[str, Estimate] = field(default_factory=dict)
     inert_changes: dict[str, Change] = field(default_factory=dict)
 
+    def beside(self) -> list[str]:
+        """The metrics that were compared of workloads measured beside the first."""
+        return [name for name in self.changes if columns.of_workload(name)[0]]
+
     def median(self, metric: str) -> float | None:
         """The median of a metric; None where no valid run has a value."""
         estimate = self.estimates.get(metric)
         return estimate.median if estimate else None
+
+
+def workloads_beside(cells: Sequence[CellView]) -> list[str]:
+    """The names of the workloads that were measured beside the first in any of these cells."""
+    names = dict.fromkeys(columns.of_workload(name)[0] for cell in cells for name in (*cell.estimates, *cell.inert))
+    return [name for name in names if name]
 
 
 def cost_of(cells: Sequence[CellView]) -> str:
@@ -249,7 +261,7 @@ def _view(
 
 def _metrics(table: Table) -> list[str]:
     """The metrics that are summarised: the main ones, and where a table has few of those, others that it has."""
-    names = [column.name for column in columns.MAIN_METRICS if column.name in table]
+    names = columns.main_of(table.names)
     if len(names) < _MOST_OTHERS:
         # A table of another origin: what it measures beside, or instead.
         others = [name for name in metrics_measured(table) if name not in names]
@@ -271,7 +283,7 @@ def _inert_rows(table: Table, cell: SummaryCell) -> npt.NDArray[np.intp]:
 
 def _changes(source: Source, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
     changes, table, looks = {}, source.table, looks_of(source.plan)
-    for name in CHANGED:
+    for name in (*CHANGED, *(name for name in table.names if columns.of_workload(name)[1] in CHANGED_BESIDE)):
         values = table.floats(name)
         if np.isnan(values).all():
             continue

@@ -64,6 +64,18 @@ def of_samples(samples: npt.NDArray[Any] | None) -> Metrics:
     return figures | {f"{name}_us": _mean_us(samples[name]) for name in names if name.startswith("phase_")}
 
 
+def beside(client: Report, server_cpu_ns: int) -> Metrics:
+    """Columns of a workload that is measured beside the first, its name before theirs. client: with `timed` in it."""
+    told, requests = metrics(client), client.get("answered", client.get("requests"))
+    own: Metrics = {name: value for name, value in client["timed"].items() if name.startswith("rtt_")}
+    own |= {name: told.get(name) for name in ("offered_rps", "late_percent", "throughput_bps")}
+    own |= {"requests": requests, "lost": client.get("lost"), "rate_rps": rate_rps(client), "cpu_us_per_request": None}
+    if requests:
+        settled = requests + (client.get("settle_requests") or 0)
+        own["cpu_us_per_request"] = (client["usage"]["cpu_ns"] / requests + server_cpu_ns / settled) / 1e3
+    return {f"{client['name']}_{name}": value for name, value in own.items()}
+
+
 def rate_rps(client: Report) -> float | None:
     """Answered requests per second; None for what has no requests."""
     answered, elapsed_ns = client.get("answered", client.get("requests")), client.get("elapsed_ns")

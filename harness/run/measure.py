@@ -14,7 +14,7 @@ from harness.kernel import ethtool, facts
 from harness.kernel.hog_time import HogClock
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
-from harness.run import counters, link_checks, standing, tcp_settings, two_hosts_merge
+from harness.run import counters, link_checks, loadgen_report, standing, tcp_settings, two_hosts_merge
 from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
@@ -24,7 +24,7 @@ from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
 from harness.run.link_changes import LinkChanger
 from harness.run.link_watch import LinkWatch
-from harness.run.outcome import Napis, Outcome, ProgramOutcome
+from harness.run.outcome import Napis, Outcome, ProgramOutcome, Report
 from harness.run.session import WorkloadSession
 from harness.run.socket_options import sockets_file
 from harness.run.tracing import Tracer
@@ -34,7 +34,7 @@ from harness.spec.cells import HOGS, CellSpec
 from harness.spec.rules_cell import Settings
 from harness.store.record import Columns, KnobRow, LinkCheck, LinkPhase, QdiscRow, QueueSeries
 from harness.testbed import NodeHandle, Testbed
-from harness.workloads import Reading
+from harness.workloads import Reading, Workload
 
 
 @dataclass
@@ -271,8 +271,16 @@ class _Play:
             programs=tuple(programs),
             napis=napis,
             metrics=dict(readings[0].metrics),
-            background=tuple(reading.result | reading.metrics for reading in readings[1:]),
+            background=tuple(map(_report, spec.background, readings[1:])),
         )
+
+
+def _report(workload: Workload, reading: Reading) -> Report:
+    """What is known of a workload beside the first; of one that is measured too, with name and figures ("timed")."""
+    report = reading.result | reading.metrics
+    if not workload.measured or reading.samples is None:
+        return report
+    return report | {"name": workload.name, "timed": loadgen_report.of_samples(reading.samples)}
 
 
 def _confined(spec: CellSpec, ends: Ends) -> Settings:

@@ -296,7 +296,8 @@ class WorkloadSession:
         result = child.expect("result", _SLACK_S + self.workload.life_ns() / 1e9)
         self.context.dismiss(child)
         self.reports["client"] = result
-        return Reading(result, {}, None if self.label else read_samples(self._log.fd))
+        measured = not self.label or self.workload.measured
+        return Reading(result, {}, read_samples(self._log.fd) if measured else None)
 
     def _finish_external(self) -> Reading:
         child = self.programs["client"]

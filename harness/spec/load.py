@@ -128,7 +128,9 @@ def load_experiment(
     claims = header.claims or {}
     # Held against the file's own sweep: an override that takes a value away makes a claim untested, not wrong.
     swept = {key: [written(value) for value in values] for key, values in (header.sweep or {}).items()}
-    mistakes.add(*claim_mistakes(claims, tree, {case.name: case for case in layers.cases}, swept))
+    beside = {workload.name for cell, _ in pairs for workload in cell.spec.measured_beside().values()}
+    names = {case.name: case for case in layers.cases}
+    mistakes.add(*claim_mistakes(claims, tree, names, swept, beside if pairs else None))
     # What is set on demand may hide a value, or make cells alike, for once.
     if not cell_settings and not guest and not mistakes:
         mistakes.add(*comparability(layers, [cell for cell, _ in pairs], str(path)))

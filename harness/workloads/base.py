@@ -95,8 +95,16 @@ class Workload(BaseModel):
     kind: str
     source: str = Field(alias="from", description="node of the client")
     target: str = Field(alias="to", description="node of the server")
+    name: str = Field(
+        "",
+        pattern="^[a-z][a-z0-9]{0,15}$",
+        description="in a list of workloads: what tables call it; what is measured beside the first has columns with "
+        "this name before theirs (`login_rtt_p50_us`)",
+    )
     measured: OnOff | None = Field(
-        None, description="in a list of workloads: the one that is measured; the first if none says so"
+        None,
+        description="in a list of workloads: it is measured; the first alone if none says so. Of several the first has "
+        "the usual columns",
     )
     warmup_ns: DurationNs = Field(
         200_000_000, ge=0, le=HOUR_NS, alias="warmup", description="traffic before measuring, discarded"
