@@ -227,9 +227,10 @@ workload_rate_bps | number bit/s | Bits per second asked for, all streams togeth
 latency_basis | text | What the source recorded: rtt; half round trip, doubled; or one way.
 latency_from | text | What a latency counts from, where the source says so: due (waiting to be sent is in it) or sent.
 measured_by | text | Whose figures these are: of latencies client or server, of a stream sender or receiver.
+workload_udp_batch | text | Datagrams that the server took by one recvmmsg at most; blank: one by one.
 program_version | text | The program and its version, as its output has it.
 """)
-"""Facts that only imported runs have."""
+"""Facts that only some runs have, imported ones above all."""
 
 _OTHER_LATENCIES = {
     "oneway": "one-way times, never compared with round trips.",
@@ -258,6 +259,9 @@ reverse_throughput_bps | number bit/s | higher | | Payload delivered per second 
     directions were measured at once; throughput_bps has the other.
 reverse_lost_percent | number % | lower | | Datagrams of that direction that never came.
 socket_errors | integer count | lower | | Failed connects, reads and writes, and time-outs of an HTTP client.
+datagrams_per_receive | number | | datagrams/recvmmsg | Datagrams that a recvmmsg of the server brought
+    (`udp_batch`), warm-up and settling included.
+datagrams_per_send | number | | datagrams/sendmmsg | The same of its sendmmsg.
 messages_pps | number 1/s | higher | | Messages sent per second, unanswered.
 udp_jitter_us | number us | lower | | Smoothed change of the one-way transit time (RFC 3550), no latency.
 tcp_rtt_min_us | number us | lower | | Least RTT the sending kernel's TCP estimated; no request's latency.
@@ -270,4 +274,4 @@ remote_cpu_util_percent | number % | lower | | Busy time of all CPUs of the serv
     for prefix, meaning in _OTHER_LATENCIES.items()
     for name, share in _SHARES.items()
 )
-"""Figures that only imported runs have; they follow all others in runs.csv, by name."""
+"""Figures that only some runs have, imported ones above all; they follow all others in runs.csv, by name."""

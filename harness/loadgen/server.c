@@ -15,6 +15,8 @@
 #include "uring.h"
 
 #define THREADS_MAX 10000
+/* As many as the kernel takes in one call. */
+#define BATCH_MAX 1024
 
 static struct server_plan read_options(int argc, char **argv)
 {
@@ -37,6 +39,7 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--stall", .text = &stall},
         {.name = "--uring-napi", .number = &o.tracking, .choices = uring_tracking_names},
         {.name = "--udp-gro", .flag = &o.udp_gro},
+        {.name = "--batch", .number = &o.batch, .low = 2, .high = BATCH_MAX},
         {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
         SOCKOPTS_TABLE(&o.sockopts),
         XSK_TABLE(&o.xsk),
@@ -55,8 +58,10 @@ static struct server_plan read_options(int argc, char **argv)
         fail_usage("--epoll-busy-poll", "goes with --wait epoll");
     if (o.udp_gro && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.style == WAIT_URING))
         fail_usage("--udp-gro", "goes with --protocol udp, and neither with --phases nor with --wait uring");
+    if (o.batch > 0 && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.udp_gro || o.style == WAIT_URING))
+        fail_usage("--batch", "goes with --protocol udp, and not with --phases, --udp-gro or --wait uring");
     xsk_check(&o.xsk, (enum protocol)protocol, o.style, &o.framing,
-              o.threads == 1 && !phases && !o.udp_gro);
+              o.threads == 1 && !phases && !o.udp_gro && o.batch == 0);
     if (o.thread_cpus != NULL)
         cpulist_check(o.thread_cpus);
     o.service = service_read(service, stall);
@@ -163,6 +168,8 @@ static void run_loop(struct server *server)
         server_run_xsk(server);
     else if (plan->style == WAIT_URING)
         server_run_uring(server);
+    else if (plan->batch > 0)
+        server_run_batched(server);
     else if (plan->at.protocol == PROTOCOL_UDP)
         server_run_udp(server);
     else if (is_serial(plan))

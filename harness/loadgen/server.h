@@ -25,11 +25,17 @@ struct server_plan {
     enum wait_style style;
     int64_t tracking; /* of uring_tracking_names */
     bool udp_gro;
+    int64_t batch; /* UDP: datagrams of one system call at most; 0: one by one */
     struct framing framing;
     struct service service;
     int64_t threads;
     const char *thread_cpus; /* NULL: not pinned beyond the launch option */
     uint64_t seed;
+};
+
+/* What calls that take and send several datagrams did. */
+struct batched {
+    int64_t receive_calls, received, most, send_calls, sent;
 };
 
 /* What a serving thread has, and what it has seen. */
@@ -49,6 +55,7 @@ struct server {
     int64_t requests, bytes, connections, service_ns;
     int64_t send_errors; /* replies the kernel refused to send */
     int64_t malformed;   /* not a request of ours */
+    struct batched batched; /* with --batch */
     struct napi_ids napi_ids;
     struct sockopts_found options; /* as read back from the last accepted socket, or else from `socket` */
     struct usage usage;
@@ -56,6 +63,8 @@ struct server {
 
 /* Each returns once asked to stop. */
 void server_run_udp(struct server *server);
+/* UDP, several datagrams of one call. */
+void server_run_batched(struct server *server);
 /* TCP, one connection at a time: the style that waits on a single socket. */
 void server_run_serial(struct server *server);
 /* TCP, any number of connections at once, spinning over them, or over poll or epoll. */

@@ -19,6 +19,27 @@ static void event_threads(const struct server *servers, int64_t count)
     event_array_end();
 }
 
+static void add_batched(struct batched *total, const struct batched *one)
+{
+    total->receive_calls += one->receive_calls;
+    total->received += one->received;
+    total->send_calls += one->send_calls;
+    total->sent += one->sent;
+    if (one->most > total->most)
+        total->most = one->most;
+}
+
+static void event_batched(const struct batched *batched)
+{
+    event_object("batch");
+    event_int("receive_calls", batched->receive_calls);
+    event_int("received", batched->received);
+    event_int("most", batched->most);
+    event_int("send_calls", batched->send_calls);
+    event_int("sent", batched->sent);
+    event_object_end();
+}
+
 /* The options are those of the socket accepted last, by whichever thread. */
 static struct server add_up(const struct server *servers, int64_t count)
 {
@@ -31,6 +52,7 @@ static struct server add_up(const struct server *servers, int64_t count)
         total.service_ns += servers[i].service_ns;
         total.send_errors += servers[i].send_errors;
         total.malformed += servers[i].malformed;
+        add_batched(&total.batched, &servers[i].batched);
         napi_ids_merge(&total.napi_ids, &servers[i].napi_ids);
         if (servers[i].connections > 0)
             total.options = servers[i].options;
@@ -48,6 +70,8 @@ void server_report(const struct server *servers, const struct server_plan *plan)
     event_int("connections", total.connections);
     event_int("send_errors", total.send_errors);
     event_int("malformed", total.malformed);
+    if (plan->batch > 0)
+        event_batched(&total.batched);
     napi_ids_event(&total.napi_ids);
     event_threads(servers, plan->threads);
     service_event(&plan->service, total.service_ns);

@@ -51,6 +51,17 @@ def metrics(client: Report) -> Metrics:
     }
 
 
+def of_server(server: Report) -> Metrics:
+    """Columns of runs.csv that tell what the server's own way of receiving and sending came to; none without one."""
+    batch = server.get("batch")
+    if not batch:
+        return {}
+    return {
+        "datagrams_per_receive": batch["received"] / batch["receive_calls"] if batch["receive_calls"] else None,
+        "datagrams_per_send": batch["sent"] / batch["send_calls"] if batch["send_calls"] else None,
+    }
+
+
 def of_samples(samples: npt.NDArray[Any] | None) -> Metrics:
     """The rtt_*, service_* and phase_* columns of one run's samples."""
     figures: Metrics = dict(stats.summarise(latencies(samples)))

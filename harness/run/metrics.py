@@ -185,7 +185,7 @@ def run_metrics(outcome: Outcome) -> Metrics:
         seen = seen_on(outcome, program.node, 0.0)
         metrics[f"{role}_polled_percent"] = _polled_percent(seen)
         metrics[f"{role}_napi_id"] = (program.report.get("napi_ids") or [0])[0]
-    metrics |= outcome.metrics | loadgen_report.metrics(client)
+    metrics |= outcome.metrics | loadgen_report.metrics(client) | loadgen_report.of_server(outcome.server)
     return metrics | _background(outcome) | _beside(outcome) | _set_metrics(outcome)
 
 

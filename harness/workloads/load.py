@@ -194,6 +194,13 @@ class Load(Generated, OwnSockets):
         description="UDP: the server takes several datagrams at once (UDP_GRO), as QUIC servers do; while it "
         "busy-polls, the kernel holds each until the poll ends",
     )
+    udp_batch: Count | None = Field(
+        None,
+        ge=2,
+        le=1024,
+        description="UDP: the server takes up to so many datagrams by one recvmmsg and answers them by one sendmmsg; "
+        "one by one if absent",
+    )
     uring_napi: Literal["dynamic", "static"] = Field(
         "dynamic",
         description="server_wait: uring: it polls the NAPIs of the sockets that it waits for, or those that the server "
@@ -224,6 +231,9 @@ class Load(Generated, OwnSockets):
             raise ValueError("connect_per_request needs a connection; add protocol: tcp")
         if self.udp_gro and (self.protocol != "udp" or self.phases or self.wait_of("server") == "uring"):
             raise ValueError("udp_gro is of UDP sockets, and goes neither with phases nor with server_wait: uring")
+        in_ring = self.wait_of("server") == "uring"
+        if self.udp_batch and (self.protocol != "udp" or self.phases or self.udp_gro or in_ring):
+            raise ValueError("udp_batch is of UDP sockets, and goes without phases, udp_gro and server_wait: uring")
         if self.uring_napi == "static" and self.wait_of("server") != "uring":
             raise ValueError("uring_napi is of a server in io_uring; add server_wait: uring")
         if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
@@ -282,6 +292,7 @@ class Load(Generated, OwnSockets):
         argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
         argv += ["--service", self.service.option()] if self.service else []
         argv += ["--udp-gro"] if self.udp_gro else []
+        argv += ["--batch", str(self.udp_batch)] if self.udp_batch else []
         argv += ["--uring-napi", "static"] if self.uring_napi == "static" else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
         return [*argv, *self.xdp_options("server"), *scene.socket_options]
@@ -318,6 +329,7 @@ class Load(Generated, OwnSockets):
             "connect_per_request": "on" if self.connect_per_request else None,
             "phases": "on" if self.phases else None,
             "udp_gro": "on" if self.udp_gro else None,
+            **({"udp_batch": str(self.udp_batch)} if self.udp_batch else {}),
             "server_threads": self.threads_of_server(),
             "service": self.service.option() if self.service else None,
         }

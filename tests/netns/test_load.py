@@ -128,3 +128,14 @@ def test_idle_polling_sockets_beside_the_measured_one(tmp_path: Path) -> None:
     assert record.metrics["background_rps"] == pytest.approx(10, abs=7)
     assert any(row.setting == "SO_BUSY_POLL (background1-server)" for row in record.knobs)
     assert "background1-client.stdout.jsonl" in files
+
+
+def test_a_server_takes_several_datagrams_of_one_call(tmp_path: Path) -> None:
+    workload = {"kind": "load", "from": "client", "to": "server", "depth": 64, "udp_batch": 16, "duration": "200ms"}
+    record, _, _ = record_of(tmp_path, workload=workload | {"client_wait": "spin", "server_wait": "blocking"})
+    assert (record.verdict, record.reasons) == ("valid", ())
+    found = record.metrics
+    # A burst of 64 waits for the server: many calls are full, none brings more than it was told to take.
+    assert 2 < found["datagrams_per_receive"] <= 16
+    assert found["datagrams_per_send"] == pytest.approx(found["datagrams_per_receive"], rel=0.05)
+    assert found["lost"] == found["duplicates"] == 0
