@@ -228,6 +228,7 @@ latency_basis | text | What the source recorded: rtt; half round trip, doubled; 
 latency_from | text | What a latency counts from, where the source says so: due (waiting to be sent is in it) or sent.
 measured_by | text | Whose figures these are: of latencies client or server, of a stream sender or receiver.
 workload_udp_batch | text | Datagrams that the server took by one recvmmsg at most; blank: one by one.
+workload_zerocopy | text | on: the server sent its replies with MSG_ZEROCOPY.
 program_version | text | The program and its version, as its output has it.
 """)
 """Facts that only some runs have, imported ones above all."""
@@ -262,6 +263,10 @@ socket_errors | integer count | lower | | Failed connects, reads and writes, and
 datagrams_per_receive | number | | datagrams/recvmmsg | Datagrams that a recvmmsg of the server brought
     (`udp_batch`), warm-up and settling included.
 datagrams_per_send | number | | datagrams/sendmmsg | The same of its sendmmsg.
+zerocopy_sends | integer count | | | MSG_ZEROCOPY sends of the server (`zerocopy`), warm-up and settling included.
+zerocopy_done_percent | number % | | | Of them those that the kernel said to have done with.
+zerocopy_copied_percent | number % | lower | copied all the same | Of these those whose bytes the kernel copied after
+    all (SO_EE_CODE_ZEROCOPY_COPIED), as it does on the way over a veth pair.
 messages_pps | number 1/s | higher | | Messages sent per second, unanswered.
 udp_jitter_us | number us | lower | | Smoothed change of the one-way transit time (RFC 3550), no latency.
 tcp_rtt_min_us | number us | lower | | Least RTT the sending kernel's TCP estimated; no request's latency.

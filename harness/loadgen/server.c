@@ -39,6 +39,7 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--stall", .text = &stall},
         {.name = "--uring-napi", .number = &o.tracking, .choices = uring_tracking_names},
         {.name = "--udp-gro", .flag = &o.udp_gro},
+        {.name = "--zerocopy", .flag = &o.zerocopy},
         {.name = "--batch", .number = &o.batch, .low = 2, .high = BATCH_MAX},
         {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
         SOCKOPTS_TABLE(&o.sockopts),
@@ -60,6 +61,8 @@ static struct server_plan read_options(int argc, char **argv)
         fail_usage("--udp-gro", "goes with --protocol udp, and neither with --phases nor with --wait uring");
     if (o.batch > 0 && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.udp_gro || o.style == WAIT_URING))
         fail_usage("--batch", "goes with --protocol udp, and not with --phases, --udp-gro or --wait uring");
+    if (o.zerocopy && ((enum protocol)protocol != PROTOCOL_TCP || phases || o.style == WAIT_URING || !o.framing.sized))
+        fail_usage("--zerocopy", "goes with --protocol tcp and --response-size, not with --phases or --wait uring");
     xsk_check(&o.xsk, (enum protocol)protocol, o.style, &o.framing,
               o.threads == 1 && !phases && !o.udp_gro && o.batch == 0);
     if (o.thread_cpus != NULL)
@@ -75,6 +78,8 @@ void server_welcome(struct server *server, int socket)
     sockopts_apply_tcp(&server->plan->sockopts, socket);
     if (server->stamping != NULL)
         stamping_begin(server->stamping, socket, true);
+    if (server->zerocopy != NULL)
+        zerocopy_begin(server->zerocopy, socket);
     server->connections++;
     server->options = sockopts_read(socket);
 }
@@ -96,6 +101,8 @@ int server_accept(struct server *server, int flags)
 void server_close(struct server *server, int socket)
 {
     napi_ids_add(&server->napi_ids, socket);
+    if (server->zerocopy != NULL)
+        zerocopy_end(server->zerocopy, socket);
     close(socket);
 }
 
@@ -136,7 +143,10 @@ static struct server *make_servers(const struct server_plan *plan, int64_t *port
         servers[i].plan = plan;
         servers[i].index = i;
         servers[i].rng = rng_make(plan->seed, (uint64_t)i);
-        servers[i].reply = calloc(1, (size_t)plan->framing.response.high);
+        if (plan->zerocopy)
+            servers[i].zerocopy = zerocopy_make((size_t)plan->framing.response.high);
+        servers[i].reply = plan->zerocopy ? zerocopy_room(servers[i].zerocopy)
+                                          : calloc(1, (size_t)plan->framing.response.high);
         servers[i].stamping = plan->framing.phases ? calloc(1, sizeof *servers[i].stamping) : NULL;
         if (servers[i].reply == NULL || (plan->framing.phases && servers[i].stamping == NULL))
             fail("reserve memory for a message", NULL, ENOMEM);
@@ -207,7 +217,9 @@ static void free_servers(struct server *servers, int64_t count)
     for (int64_t i = 0; i < count; i++) {
         if (servers[i].xsk != NULL)
             xsk_close(servers[i].xsk);
-        free(servers[i].reply);
+        if (servers[i].zerocopy == NULL)
+            free(servers[i].reply);
+        zerocopy_free(servers[i].zerocopy);
         free(servers[i].stamping);
     }
     free(servers);

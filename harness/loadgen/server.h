@@ -16,6 +16,7 @@
 #include "uring.h"
 #include "usage.h"
 #include "xsk.h"
+#include "zerocopy.h"
 
 /* What all serving threads have in common. */
 struct server_plan {
@@ -25,6 +26,7 @@ struct server_plan {
     enum wait_style style;
     int64_t tracking; /* of uring_tracking_names */
     bool udp_gro;
+    bool zerocopy; /* TCP: replies are sent from where they were made */
     int64_t batch; /* UDP: datagrams of one system call at most; 0: one by one */
     struct framing framing;
     struct service service;
@@ -48,6 +50,7 @@ struct server {
     struct xsk *xsk;    /* --socket af_xdp, else NULL: `socket` is its descriptor */
     struct rng rng;
     unsigned char *reply;      /* sized messages are answered from here */
+    struct zerocopy *zerocopy; /* with --zerocopy, else NULL; `reply` is then memory of its own */
     struct stamping *stamping; /* with phases, else NULL */
     uint64_t stamped;          /* with phases: the reply whose time stamp came last, and the stamp */
     int64_t stamped_ns;

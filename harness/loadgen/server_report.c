@@ -40,6 +40,22 @@ static void event_batched(const struct batched *batched)
     event_object_end();
 }
 
+static void event_zerocopy(const struct server *servers, int64_t count)
+{
+    struct zerocopy total = {0};
+
+    for (int64_t i = 0; i < count; i++) {
+        total.sends += servers[i].zerocopy->sends;
+        total.completed += servers[i].zerocopy->completed;
+        total.copied += servers[i].zerocopy->copied;
+    }
+    event_object("zerocopy");
+    event_int("sends", total.sends);
+    event_int("completed", total.completed);
+    event_int("copied", total.copied);
+    event_object_end();
+}
+
 /* The options are those of the socket accepted last, by whichever thread. */
 static struct server add_up(const struct server *servers, int64_t count)
 {
@@ -72,6 +88,8 @@ void server_report(const struct server *servers, const struct server_plan *plan)
     event_int("malformed", total.malformed);
     if (plan->batch > 0)
         event_batched(&total.batched);
+    if (plan->zerocopy)
+        event_zerocopy(servers, plan->threads);
     napi_ids_event(&total.napi_ids);
     event_threads(servers, plan->threads);
     service_event(&plan->service, total.service_ns);

@@ -53,13 +53,30 @@ def metrics(client: Report) -> Metrics:
 
 def of_server(server: Report) -> Metrics:
     """Columns of runs.csv that tell what the server's own way of receiving and sending came to; none without one."""
-    batch = server.get("batch")
-    if not batch:
-        return {}
-    return {
-        "datagrams_per_receive": batch["received"] / batch["receive_calls"] if batch["receive_calls"] else None,
-        "datagrams_per_send": batch["sent"] / batch["send_calls"] if batch["send_calls"] else None,
-    }
+    figures: Metrics = {}
+    if batch := server.get("batch"):
+        figures["datagrams_per_receive"] = _share(batch["received"], batch["receive_calls"])
+        figures["datagrams_per_send"] = _share(batch["sent"], batch["send_calls"])
+    if zerocopy := server.get("zerocopy"):
+        figures["zerocopy_sends"] = zerocopy["sends"]
+        figures["zerocopy_done_percent"] = _share(100.0 * zerocopy["completed"], zerocopy["sends"])
+        figures["zerocopy_copied_percent"] = _share(100.0 * zerocopy["copied"], zerocopy["completed"])
+    return figures
+
+
+def hints(server: Report) -> list[str]:
+    """What has to be known beside the figures: a way of sending that the kernel was asked for and did not take."""
+    zerocopy = server.get("zerocopy") or {}
+    if zerocopy.get("completed") and zerocopy["copied"] == zerocopy["completed"]:
+        return [
+            "zerocopy: the kernel copied the bytes of every MSG_ZEROCOPY send all the same, as it does where the "
+            "receiver is on this machine: its price is in the figures, its gain is not"
+        ]
+    return []
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
 
 
 def of_samples(samples: npt.NDArray[Any] | None) -> Metrics:

@@ -107,7 +107,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
         record,
         verdict=next((verdict for verdict, of_it in reasons.items() if of_it), "valid"),
         reasons=tuple(chain.from_iterable(reasons.values())),
-        hints=tuple(hints + measured.hints),
+        hints=tuple(hints + measured.hints + loadgen_report.hints(outcome.server)),
         noise=tuple(noise(outcome, metrics, run.cell.spec.checks)),
         environment=environment,
         workload=record.workload | measured_protocol(outcome),

@@ -201,6 +201,11 @@ class Load(Generated, OwnSockets):
         description="UDP: the server takes up to so many datagrams by one recvmmsg and answers them by one sendmmsg; "
         "one by one if absent",
     )
+    zerocopy: OnOff = Field(
+        False,
+        description="TCP: the server has its replies sent from where it made them (MSG_ZEROCOPY), and waits for the "
+        "kernel's word before it writes there again; a veth pair copies them all the same, and the run says so",
+    )
     uring_napi: Literal["dynamic", "static"] = Field(
         "dynamic",
         description="server_wait: uring: it polls the NAPIs of the sockets that it waits for, or those that the server "
@@ -234,6 +239,8 @@ class Load(Generated, OwnSockets):
         in_ring = self.wait_of("server") == "uring"
         if self.udp_batch and (self.protocol != "udp" or self.phases or self.udp_gro or in_ring):
             raise ValueError("udp_batch is of UDP sockets, and goes without phases, udp_gro and server_wait: uring")
+        if self.zerocopy and (self.protocol != "tcp" or self.phases or in_ring):
+            raise ValueError("zerocopy is of TCP here, and goes without phases and server_wait: uring")
         if self.uring_napi == "static" and self.wait_of("server") != "uring":
             raise ValueError("uring_napi is of a server in io_uring; add server_wait: uring")
         if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
@@ -292,6 +299,7 @@ class Load(Generated, OwnSockets):
         argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
         argv += ["--service", self.service.option()] if self.service else []
         argv += ["--udp-gro"] if self.udp_gro else []
+        argv += ["--zerocopy"] if self.zerocopy else []
         argv += ["--batch", str(self.udp_batch)] if self.udp_batch else []
         argv += ["--uring-napi", "static"] if self.uring_napi == "static" else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
@@ -313,7 +321,9 @@ class Load(Generated, OwnSockets):
     def _messages(self, scene: Scene) -> list[str]:
         """What both ends must agree on."""
         argv = ["--size", self.size]
-        argv += ["--response-size", self.response_size] if self.response_size else []
+        # With it a reply is no echo from the request's memory, but made in memory of its own.
+        response = self.response_size or (self.size if self.zerocopy else None)
+        argv += ["--response-size", response] if response else []
         if scene.timed and self.can_be_timed():
             return [*argv, "--times"]
         return argv + (["--phases"] if self.phases else [])
@@ -329,6 +339,7 @@ class Load(Generated, OwnSockets):
             "connect_per_request": "on" if self.connect_per_request else None,
             "phases": "on" if self.phases else None,
             "udp_gro": "on" if self.udp_gro else None,
+            **({"zerocopy": "on"} if self.zerocopy else {}),
             **({"udp_batch": str(self.udp_batch)} if self.udp_batch else {}),
             "server_threads": self.threads_of_server(),
             "service": self.service.option() if self.service else None,

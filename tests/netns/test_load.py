@@ -139,3 +139,15 @@ def test_a_server_takes_several_datagrams_of_one_call(tmp_path: Path) -> None:
     assert 2 < found["datagrams_per_receive"] <= 16
     assert found["datagrams_per_send"] == pytest.approx(found["datagrams_per_receive"], rel=0.05)
     assert found["lost"] == found["duplicates"] == 0
+
+
+def test_replies_sent_from_their_own_memory_are_counted_and_said_to_be_copied_here(tmp_path: Path) -> None:
+    ends = {"kind": "load", "from": "client", "to": "server", "protocol": "tcp", "wait": "epoll"}
+    workload = {**ends, "depth": 4, "connections": 4, "size": "20kB", "zerocopy": True, "duration": "150ms"}
+    record, _, _ = record_of(tmp_path, workload=workload)
+    assert (record.verdict, record.reasons) == ("valid", ())
+    found = record.metrics
+    # A send is at least one reply's; the kernel tells of each, and a veth pair hands on copies alone.
+    assert found["zerocopy_sends"] >= found["requests"] > 0
+    assert (found["zerocopy_done_percent"], found["zerocopy_copied_percent"]) == (100.0, 100.0)
+    assert [hint for hint in record.hints if hint.startswith("zerocopy: the kernel copied")]

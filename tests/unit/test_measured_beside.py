@@ -72,7 +72,7 @@ def test_a_claim_is_of_workloads_that_there_are(tmp_path: Path) -> None:
         return {"c": {"sentence": "s", "expect": [{"case": "base", "metric": metric, "below": 5}]}}
 
     load(tmp_path, workloads=[POLLER, LOGIN], cases={"base": {}}, claims=claim("login_rtt_p99_us"))
-    with pytest.raises(InputError, match="claims.c.expect.0.metric.*did you mean .login.") as caught:
+    with pytest.raises(InputError, match=r"claims\.c\.expect\.0\.metric.*did you mean .login.") as caught:
         load(tmp_path, workloads=[POLLER, LOGIN], cases={"base": {}}, claims=claim("logn_rtt_p99_us"))
     assert caught.value.exit_code == 2
 
