@@ -228,6 +228,7 @@ latency_basis | text | What the source recorded: rtt; half round trip, doubled; 
 latency_from | text | What a latency counts from, where the source says so: due (waiting to be sent is in it) or sent.
 measured_by | text | Whose figures these are: of latencies client or server, of a stream sender or receiver.
 workload_udp_batch | text | Datagrams that the server took by one recvmmsg at most; blank: one by one.
+workload_uring_multishot | text | on: one receive of a connection went on bringing what came.
 workload_zerocopy | text | on: the server sent its replies with MSG_ZEROCOPY.
 program_version | text | The program and its version, as its output has it.
 """)
@@ -263,6 +264,10 @@ socket_errors | integer count | lower | | Failed connects, reads and writes, and
 datagrams_per_receive | number | | datagrams/recvmmsg | Datagrams that a recvmmsg of the server brought
     (`udp_batch`), warm-up and settling included.
 datagrams_per_send | number | | datagrams/sendmmsg | The same of its sendmmsg.
+multishot_armed | integer count | | | Multishot receives that the server asked for (`uring_multishot`).
+multishot_receives | integer count | | | What they brought, warm-up and settling included.
+multishot_more_percent | number % | | | Of it after how much the kernel said that more will come unasked
+    (IORING_CQE_F_MORE).
 zerocopy_sends | integer count | | | MSG_ZEROCOPY sends of the server (`zerocopy`), warm-up and settling included.
 zerocopy_done_percent | number % | | | Of them those that the kernel said to have done with.
 zerocopy_copied_percent | number % | lower | copied all the same | Of these those whose bytes the kernel copied after

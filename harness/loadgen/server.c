@@ -39,6 +39,7 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--stall", .text = &stall},
         {.name = "--uring-napi", .number = &o.tracking, .choices = uring_tracking_names},
         {.name = "--udp-gro", .flag = &o.udp_gro},
+        {.name = "--multishot", .flag = &o.multishot},
         {.name = "--zerocopy", .flag = &o.zerocopy},
         {.name = "--batch", .number = &o.batch, .low = 2, .high = BATCH_MAX},
         {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
@@ -61,6 +62,8 @@ static struct server_plan read_options(int argc, char **argv)
         fail_usage("--udp-gro", "goes with --protocol udp, and neither with --phases nor with --wait uring");
     if (o.batch > 0 && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.udp_gro || o.style == WAIT_URING))
         fail_usage("--batch", "goes with --protocol udp, and not with --phases, --udp-gro or --wait uring");
+    if (o.multishot && ((enum protocol)protocol != PROTOCOL_TCP || o.style != WAIT_URING))
+        fail_usage("--multishot", "goes with --protocol tcp and --wait uring");
     if (o.zerocopy && ((enum protocol)protocol != PROTOCOL_TCP || phases || o.style == WAIT_URING || !o.framing.sized))
         fail_usage("--zerocopy", "goes with --protocol tcp and --response-size, not with --phases or --wait uring");
     xsk_check(&o.xsk, (enum protocol)protocol, o.style, &o.framing,
@@ -176,6 +179,8 @@ static void run_loop(struct server *server)
 
     if (server->xsk != NULL)
         server_run_xsk(server);
+    else if (plan->multishot)
+        server_run_multishot(server);
     else if (plan->style == WAIT_URING)
         server_run_uring(server);
     else if (plan->batch > 0)

@@ -26,6 +26,7 @@ struct server_plan {
     enum wait_style style;
     int64_t tracking; /* of uring_tracking_names */
     bool udp_gro;
+    bool multishot; /* --wait uring, TCP: a receive goes on until told otherwise */
     bool zerocopy; /* TCP: replies are sent from where they were made */
     int64_t batch; /* UDP: datagrams of one system call at most; 0: one by one */
     struct framing framing;
@@ -38,6 +39,11 @@ struct server_plan {
 /* What calls that take and send several datagrams did. */
 struct batched {
     int64_t receive_calls, received, most, send_calls, sent;
+};
+
+/* Receives asked for, what they brought, and after how many the kernel said that more will come unasked. */
+struct multishot {
+    int64_t armed, receives, more;
 };
 
 /* What a serving thread has, and what it has seen. */
@@ -58,7 +64,8 @@ struct server {
     int64_t requests, bytes, connections, service_ns;
     int64_t send_errors; /* replies the kernel refused to send */
     int64_t malformed;   /* not a request of ours */
-    struct batched batched; /* with --batch */
+    struct batched batched;     /* with --batch */
+    struct multishot multishot; /* with --multishot */
     struct napi_ids napi_ids;
     struct sockopts_found options; /* as read back from the last accepted socket, or else from `socket` */
     struct usage usage;
@@ -76,6 +83,8 @@ void server_run_multiplexed(struct server *server);
 void server_run_xsk(struct server *server);
 /* UDP and TCP over io_uring. */
 void server_run_uring(struct server *server);
+/* TCP over io_uring, by receives that go on. */
+void server_run_multishot(struct server *server);
 
 /* Accepts one connection with `flags` of accept4(); -1 if there was none after all. */
 int server_accept(struct server *server, int flags);

@@ -40,6 +40,15 @@ static void event_batched(const struct batched *batched)
     event_object_end();
 }
 
+static void event_multishot(const struct multishot *multishot)
+{
+    event_object("multishot");
+    event_int("armed", multishot->armed);
+    event_int("receives", multishot->receives);
+    event_int("more", multishot->more);
+    event_object_end();
+}
+
 static void event_zerocopy(const struct server *servers, int64_t count)
 {
     struct zerocopy total = {0};
@@ -68,6 +77,9 @@ static struct server add_up(const struct server *servers, int64_t count)
         total.service_ns += servers[i].service_ns;
         total.send_errors += servers[i].send_errors;
         total.malformed += servers[i].malformed;
+        total.multishot.armed += servers[i].multishot.armed;
+        total.multishot.receives += servers[i].multishot.receives;
+        total.multishot.more += servers[i].multishot.more;
         add_batched(&total.batched, &servers[i].batched);
         napi_ids_merge(&total.napi_ids, &servers[i].napi_ids);
         if (servers[i].connections > 0)
@@ -88,6 +100,8 @@ void server_report(const struct server *servers, const struct server_plan *plan)
     event_int("malformed", total.malformed);
     if (plan->batch > 0)
         event_batched(&total.batched);
+    if (plan->multishot)
+        event_multishot(&total.multishot);
     if (plan->zerocopy)
         event_zerocopy(servers, plan->threads);
     napi_ids_event(&total.napi_ids);

@@ -57,6 +57,9 @@ def of_server(server: Report) -> Metrics:
     if batch := server.get("batch"):
         figures["datagrams_per_receive"] = _share(batch["received"], batch["receive_calls"])
         figures["datagrams_per_send"] = _share(batch["sent"], batch["send_calls"])
+    if multishot := server.get("multishot"):
+        figures |= {"multishot_armed": multishot["armed"], "multishot_receives": multishot["receives"]}
+        figures["multishot_more_percent"] = _share(100.0 * multishot["more"], multishot["receives"])
     if zerocopy := server.get("zerocopy"):
         figures["zerocopy_sends"] = zerocopy["sends"]
         figures["zerocopy_done_percent"] = _share(100.0 * zerocopy["completed"], zerocopy["sends"])

@@ -279,7 +279,18 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 def _workload(workload: Workload) -> Document:
     """Without where its file is; what came later is left out where it is not used, so that older ids stay."""
-    names = ("name", "latencies", "build", "files", "client_socket", "server_socket", "xdp", "udp_batch", "zerocopy")
+    names = (
+        "name",
+        "latencies",
+        "build",
+        "files",
+        "client_socket",
+        "server_socket",
+        "xdp",
+        "udp_batch",
+        "zerocopy",
+        "uring_multishot",
+    )
     later = {name for name in names if not getattr(workload, name, None)}
     usual = {"socket": "kernel", "uring_napi": "dynamic"}
     later |= {name for name, value in usual.items() if getattr(workload, name, "") == value}

@@ -211,6 +211,11 @@ class Load(Generated, OwnSockets):
         description="server_wait: uring: it polls the NAPIs of the sockets that it waits for, or those that the server "
         "names to it once, of each socket's first packet (Linux 6.13)",
     )
+    uring_multishot: OnOff = Field(
+        False,
+        description="server_wait: uring, TCP: one receive of a connection goes on bringing what comes, in buffers that "
+        "the server provides",
+    )
     connect_per_request: OnOff = Field(False, description="TCP: every request opens and closes a connection")
     service: Service | None = Field(None, description="CPU work of the server per request; none if absent")
     phases: OnOff = Field(
@@ -239,6 +244,8 @@ class Load(Generated, OwnSockets):
         in_ring = self.wait_of("server") == "uring"
         if self.udp_batch and (self.protocol != "udp" or self.phases or self.udp_gro or in_ring):
             raise ValueError("udp_batch is of UDP sockets, and goes without phases, udp_gro and server_wait: uring")
+        if self.uring_multishot and not (in_ring and self.protocol == "tcp"):
+            raise ValueError("uring_multishot is of a TCP server in io_uring; add protocol: tcp, server_wait: uring")
         if self.zerocopy and (self.protocol != "tcp" or self.phases or in_ring):
             raise ValueError("zerocopy is of TCP here, and goes without phases and server_wait: uring")
         if self.uring_napi == "static" and self.wait_of("server") != "uring":
@@ -299,6 +306,7 @@ class Load(Generated, OwnSockets):
         argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
         argv += ["--service", self.service.option()] if self.service else []
         argv += ["--udp-gro"] if self.udp_gro else []
+        argv += ["--multishot"] if self.uring_multishot else []
         argv += ["--zerocopy"] if self.zerocopy else []
         argv += ["--batch", str(self.udp_batch)] if self.udp_batch else []
         argv += ["--uring-napi", "static"] if self.uring_napi == "static" else []
@@ -339,6 +347,7 @@ class Load(Generated, OwnSockets):
             "connect_per_request": "on" if self.connect_per_request else None,
             "phases": "on" if self.phases else None,
             "udp_gro": "on" if self.udp_gro else None,
+            **({"uring_multishot": "on"} if self.uring_multishot else {}),
             **({"zerocopy": "on"} if self.zerocopy else {}),
             **({"udp_batch": str(self.udp_batch)} if self.udp_batch else {}),
             "server_threads": self.threads_of_server(),

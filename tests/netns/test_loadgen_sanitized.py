@@ -141,6 +141,8 @@ def test_connections_come_and_go(pair: Pair, tmp_path: Path, executable: Path, w
         ("udp", ("spin", "blocking"), ("--batch", 64), ("--depth", 200)),
         ("tcp", ("epoll", "epoll"), ("--zerocopy",), ("--connections", 50, "--depth", 80)),
         ("tcp", ("poll", "blocking"), ("--zerocopy",), ("--depth", 5)),
+        ("tcp", ("epoll", "uring"), ("--multishot", "--threads", 2), ("--connections", 50, "--depth", 80)),
+        ("tcp", ("epoll", "uring"), ("--multishot",), ("--connect-per-request", "--connections", 4, "--depth", 3)),
         ("tcp", ("epoll", "epoll"), ("--threads", 3), ("--threads", 3, "--connections", 9, "--cooldown-ns", 9000)),
         ("tcp", ("blocking", "blocking"), ("--threads", 2), ("--threads", 2, "--connections", 2)),
         ("tcp", ("epoll", "poll"), (), ("--connect-per-request", "--connections", 4, "--depth", 3)),
