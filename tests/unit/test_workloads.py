@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness.columns import BY_NAME, RUN_COLUMNS
+from harness.columns import RUN_COLUMNS
 from harness.spec.experiment import WorkloadSection
 from harness.spec.load import load_experiment
 from harness.units import parse_size
@@ -71,11 +71,6 @@ def test_every_repetition_draws_anew_and_the_same_for_all_cases() -> None:
         ("load", {"phases": True, "server_threads": 2}, "phases need one connection"),
         ("load", {"phases": True, "protocol": "tcp", "connect_per_request": True}, "a connection that lasts"),
         ("load", {"phases": True, "server_wait": "uring"}, "phases cannot be taken with server_wait: uring"),
-        ("load", {"udp_batch": 8, "protocol": "tcp"}, "udp_batch is of UDP sockets"),
-        ("load", {"udp_batch": 1}, "greater than or equal to 2"),
-        ("load", {"udp_batch": 8, "server_socket": "af_xdp", "server_wait": "poll"}, "has no udp_batch; leave it out"),
-        ("load", {"zerocopy": True}, "zerocopy is of TCP here"),
-        ("load", {"uring_multishot": True, "protocol": "tcp"}, "add protocol: tcp, server_wait: uring"),
         ("load", {"stall": "20ms"}, "stall is no shorter than its period"),
         (
             "load",
@@ -143,21 +138,6 @@ def test_both_ends_agree_on_the_messages() -> None:
     for argv in (workload.server(SCENE), workload.client(SCENE)):
         assert option(argv, "--size") == "uniform:64-1000" and option(argv, "--response-size") == "200"
     assert workload.described()["sizes"] == "uniform:64-1000" and workload.described()["size_bytes"] is None
-
-
-def test_ways_to_receive_and_send_are_the_server_s_own_options_and_facts() -> None:
-    batch = make("load", udp_batch=32)
-    assert option(batch.server(SCENE), "--batch") == "32" and "--batch" not in batch.client(SCENE)
-    copies = make("load", protocol="tcp", size="4kB", zerocopy=True)
-    for argv in (copies.server(SCENE), copies.client(SCENE)):
-        # Else a reply would be an echo out of the request's memory.
-        assert option(argv, "--response-size") == "4000"
-    assert "--zerocopy" in copies.server(SCENE) and "--zerocopy" not in copies.client(SCENE)
-    goes_on = make("load", protocol="tcp", server_wait="uring", uring_multishot=True)
-    assert "--multishot" in goes_on.server(SCENE)
-    for made, fact in ((batch, "udp_batch"), (copies, "zerocopy"), (goes_on, "uring_multishot")):
-        assert f"workload_{fact}" in BY_NAME and made.described()[fact]
-        assert fact not in make("load").described()
 
 
 @pytest.mark.parametrize(
