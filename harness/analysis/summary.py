@@ -87,7 +87,7 @@ class CellView:
 
     def beside(self) -> list[str]:
         """The metrics that were compared of workloads measured beside the first."""
-        return [name for name in self.changes if columns.of_workload(name)[0]]
+        return columns.beside(self.changes, CHANGED_BESIDE)
 
     def median(self, metric: str) -> float | None:
         """The median of a metric; None where no valid run has a value."""
@@ -283,7 +283,7 @@ def _inert_rows(table: Table, cell: SummaryCell) -> npt.NDArray[np.intp]:
 
 def _changes(source: Source, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
     changes, table, looks = {}, source.table, looks_of(source.plan)
-    for name in (*CHANGED, *(name for name in table.names if columns.of_workload(name)[1] in CHANGED_BESIDE)):
+    for name in (*CHANGED, *columns.beside(table.names, CHANGED_BESIDE)):
         values = table.floats(name)
         if np.isnan(values).all():
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -15,7 +15,7 @@ from harness.columns.runs import COURSE, DECLARED, ENVIRONMENT, IDENTITY, IMPORT
 __all__ = [
     "BY_NAME", "CELL_COUNTS", "CPUS", "ENVIRONMENT", "IDENTITY", "IMPORTED_FACTS", "IMPORTED_METRICS", "KNOBS",
     "MAIN_METRICS", "METRICS", "NODES", "PHASES", "QUEUES", "RUN_COLUMNS", "SUMMARY_PARTS", "TO_US", "UNIT_SUFFIXES",
-    "UNSTATED", "VERDICTS", "Column", "camel", "is_factor", "main_of", "metric", "names_of_workload",
+    "UNSTATED", "VERDICTS", "Column", "beside", "camel", "is_factor", "main_of", "metric", "names_of_workload",
     "of_workload", "unit_of",
 ]  # fmt: skip
 
@@ -104,11 +104,17 @@ def _beside(name: str) -> Column | None:
     return replace(usual, name=name, meaning=meaning, label=f"{workload} {usual.label}")
 
 
+def beside(names: Iterable[str], usual: Sequence[str]) -> list[str]:
+    """The columns among `names` that are one of these usual ones of a workload beside the first, in their order."""
+    there = [(*of_workload(name), name) for name in names]
+    known = [(usual.index(rest), name) for workload, rest, name in there if workload and rest in usual]
+    return [name for _, name in sorted(known, key=lambda item: item[0])]
+
+
 def main_of(names: Iterable[str]) -> list[str]:
     """The main metrics among these columns, in the order of the list; then those of workloads beside the first."""
-    there = list(names)
-    others = [name for name in there if of_workload(name)[0] and metric(name).main]
-    return [*(column.name for column in MAIN_METRICS if column.name in there), *others]
+    there, main = list(names), [column.name for column in MAIN_METRICS]
+    return [*(name for name in main if name in there), *beside(there, main)]
 
 
 def names_of_workload(workload: str) -> tuple[str, ...]:

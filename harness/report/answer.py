@@ -123,8 +123,8 @@ def _chief(metrics: Sequence[Column]) -> list[Column]:
 
 def _beside(metrics: Sequence[Column]) -> list[Column]:
     """The two of each workload measured beside the first that tell whether it pays for the others' gain."""
-    named = [(metric, *columns.of_workload(metric.name)) for metric in metrics]
-    return [metric for metric, workload, rest in named if workload and rest in ("rtt_p50_us", "rtt_p99_us")]
+    names = columns.beside([metric.name for metric in metrics], ("rtt_p50_us", "rtt_p99_us"))
+    return [metric for metric in metrics if metric.name in names]
 
 
 def _gainsaying(cell: Compared, metrics: Sequence[Column]) -> list[Column]:

@@ -65,8 +65,7 @@ def choose_metrics(runs: Sequence[Table | pd.DataFrame], asked: Sequence[str] | 
             # Some side knows no more: the part that all sides know is compared.
             chosen = [name for name in chosen if name != _COST] + [_COST_OF_PROCESSES]
         if chosen:
-            beside = [name for name in there if columns.of_workload(name)[1] in DEFAULT_METRICS and name not in chosen]
-            chosen += sorted(beside, key=lambda name: DEFAULT_METRICS.index(columns.of_workload(name)[1]))
+            chosen += columns.beside(there, DEFAULT_METRICS)
         if chosen and not {_COST, _COST_OF_PROCESSES} & set(chosen):
             chosen += [name for name in _COST_ELSEWHERE if name in there]
         return chosen or there

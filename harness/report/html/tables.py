@@ -56,11 +56,8 @@ def _cell_fields(look: Look, view: Overview, cell: CellView, lead: str) -> list[
         return td(tag("strong", words.short(cell.median(name))), "num"), td(between, "num quiet")
 
     cost = f"{lead}{COSTS[1]}" if lead else cost_of(view.cells)
-    polled = (
-        "- / -"
-        if lead
-        else " / ".join(words.percent(cell.median(f"{end}_polled_percent")) for end in ("client", "server"))
-    )
+    ends = () if lead else ("client", "server")
+    polled = " / ".join(words.percent(cell.median(f"{end}_polled_percent")) for end in ends)
     reference = tag("span", "baseline", class_="quiet") if cell.case == view.baseline else None
     kind = outcome(cell, cost_of(view.cells)) if view.baseline and cell.case != view.baseline else ""
     return [
