@@ -31,6 +31,8 @@
 /* What a completion belongs to: the lowest bits of a connection's address, which are free. */
 enum operation { OPERATION_RECEIVE, OPERATION_SEND, OPERATION_ACCEPT, OPERATIONS };
 
+_Static_assert(OPERATIONS <= 4, "two bits");
+
 struct connection {
     int socket;
     bool followed;    /* the ring polls its NAPI, as far as it has to be told */
