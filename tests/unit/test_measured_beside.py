@@ -23,6 +23,8 @@ from harness.spec.cells import cell_id
 from harness.spec.load import load_experiment
 from harness.tables import Source, frames
 from harness.tables.cells import summary_frame
+from harness.tables.csvout import to_csv
+from harness.tables.source import load_source
 from tests import experiment
 from tests.unit import synthetic
 
@@ -114,6 +116,18 @@ def with_login() -> Source:
         made.append(replace(record, metrics=record.metrics | own))
     tables = frames(made)
     return Source("set", tables.runs, tables.knobs)
+
+
+def test_the_table_read_as_a_file_is_what_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_bytes(to_csv(with_login().runs))
+    read = load_source(str(path))
+    (change,) = [
+        row.change
+        for row in compare_cases(read, "base").rows
+        if (row.case, row.metric) == ("busypoll50", "login_rtt_p50_us") and ("contention.load", "0%") in row.factors
+    ]
+    assert change.judged == "worse" and change.factor == pytest.approx(3, rel=0.02)
 
 
 def test_every_table_and_answer_has_the_price() -> None:
