@@ -42,7 +42,7 @@ def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) ->
     """What every column is, in the file's order. units: of columns whose cells carry one."""
     names = {one.name: _named(one.name, mapping, units) for one in seen}
     # In a table of ours what begins with a workload's name is measured, however few values it has.
-    ours = {"run_id", "verdict", "workload_kind"} <= names.keys()
+    from_us = {"run_id", "verdict", "workload_kind"} <= names.keys()
     quantiles = any(name.timed and name.stat.startswith("p") for name in names.values())
     read = []
     for one in seen:
@@ -50,7 +50,7 @@ def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) ->
         if quantiles and name.stat and not name.words and not name.subject and not name.unit:
             # A mean beside quantiles of a latency is that latency's.
             name = names[one.name] = replace(name, subject="latency")
-        known = _declared(one, mapping, name) or _part_of_time(one, names) or _known(one, ours)
+        known = _declared(one, mapping, name) or _part_of_time(one, names) or _known(one, from_us)
         read.append(known or _guessed(one, name))
     read = _with_case(read, seen, mapping)
     if not any(column.role == "metric" for column in read):
@@ -108,9 +108,9 @@ def _part_of_time(one: Seen, names: Lookup[str, Name]) -> ColumnRead | None:
     return ColumnRead(one.name, "ignored", guess="it is part of a time") if part else None
 
 
-def _known(one: Seen, ours: bool) -> ColumnRead | None:
-    """A column by the list of ours, or one with a dot, as our factors have. ours: is the table ours?"""
-    if ours and columns.of_workload(one.name)[0]:
+def _known(one: Seen, from_us: bool) -> ColumnRead | None:
+    """A column by the list of ours, or one with a dot, as our factors have. from_us: is the table ours?"""
+    if from_us and columns.of_workload(one.name)[0]:
         return ColumnRead(one.name, "metric", one.name, columns.unit_of(one.name) or "")
     known = columns.BY_NAME.get(one.name)
     if known is None:
