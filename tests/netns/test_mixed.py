@@ -72,8 +72,9 @@ def test_two_are_measured_in_one_window(tmp_path: Path) -> None:
     record = record_of(tmp_path, quiet | {"measured": True}, quiet, login)
     assert (record.verdict, record.reasons) == ("valid", ())
     found = record.metrics
-    # Its rate is over the time of the first. What its server works is in each of its own figures, and in no others.
+    # Its rate is over the time of the first, and of what it was asked for; the other two have three times as many.
     assert found["login_rate_rps"] == pytest.approx(found["login_requests"] / found["elapsed_s"])
-    assert found["background_rps"] == pytest.approx(400, rel=0.3)
-    assert found["login_rtt_min_us"] > 2_000 > found["rtt_min_us"]
-    assert found["login_cpu_us_per_request"] > 2_000 > found["cpu_us_per_request"]
+    assert 0 < found["login_requests"] <= 31 and found["background_rps"] > found["login_rate_rps"]
+    # What its server works for each request is in its own figures.
+    assert 2_000 < found["login_rtt_min_us"] <= found["login_rtt_p50_us"] != found["rtt_p50_us"]
+    assert found["login_cpu_us_per_request"] > 2_000
