@@ -77,6 +77,7 @@ def measure(
         # Before any knob is set: the link is checked, not what the case makes of it.
         topology = spec.identity()["topology"]
         checked = link_checks.verify(testbed, spec.checks.verify_links, f"{spec.napi} {topology}")
+        link_checks.begin_chance(testbed)
         rows: list[KnobRow] = []
         for name, node in testbed.nodes.items():
             rows += apply.NodeApplier(node).apply(spec.settings.get(name, {}))

@@ -8,7 +8,7 @@ import pytest
 
 from harness.run.link_checks import direction, netem, queue, single
 from harness.run.link_checks.direction import Direction
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.store import LinkCheck
 from harness.topology.qdiscs import discs_of
 from tests.unit.wire import FILENO, Clock, Wire

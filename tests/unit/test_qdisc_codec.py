@@ -175,7 +175,7 @@ def test_limits_as_the_kernel_dumps_them() -> None:
     assert dumped("pfifo", struct.pack("=I", 2**32 - 1)) == {"limit": 2**32 - 1}
     around = attr_u32(1, 4999), attr_u32(2, 1024), attr_u32(3, 99_999), attr_u32(4, 1)
     assert dumped("fq", b"".join(around)) == {"limit": 4999}
-    assert dumped("codel", b"".join(around)) == dumped("fq_codel", b"".join(around)) == {"limit": 1024}
+    assert dumped("codel", b"".join(around)) == dumped("fq_codel", b"".join(around)) == {"limit": 1024, "ecn": 1}
     assert dumped("cake", b"".join(around)) == dumped("noqueue", b"") == {}
 
 

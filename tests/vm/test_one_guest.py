@@ -85,6 +85,23 @@ LINKS: dict[str, Any] = {
         "topology": over(shape={"rate": "10mbit", "delay": "2ms", "qdisc": {"kind": "fq_codel"}}),
         "workload": PING,
     },
+    # What comes by chance, of all kinds; a request that is lost is soon sent again.
+    "chance": {
+        "topology": over(
+            forward={
+                "delay": "5ms",
+                "jitter": "1ms",
+                "distribution": "normal",
+                "seed": 7,
+                "corrupt": "5%",
+                "gilbert_elliott": {"to_bad": "2%", "to_good": "30%"},
+                "correlation": {"delay": "10%"},
+            },
+            reverse={"delay": "5ms", "reorder": "30%", "gap": 3, "four_states": {"p13": "2%", "p31": "30%"}},
+        ),
+        "workload": PING | {"timeout": "30ms"},
+    },
+    "slots": {"topology": over(forward={"slots": {"least": "10ms", "packets": 20}}), "workload": PING},
     # Its queue is looked into, and its packets are kept, while it changes by netem as well.
     "changing": {
         "topology": over(
@@ -154,6 +171,7 @@ def test_nics_and_control_groups(records: dict[str, Any]) -> None:
 def test_what_is_on_top_of_a_wire(records: dict[str, Any], kind: DevicePair | Overlay) -> None:
     record = records[kind.name]
     if record.verdict == "skipped":
+        assert kind.name == "netkit", record.reasons
         pytest.skip("; ".join(record.reasons))
     assert record.verdict == ("valid" if kind.napi else "inert"), record.reasons
     assert (record.metrics["server_polled_percent"] > 0) == kind.napi
@@ -197,6 +215,13 @@ def test_declared_links_are_what_packets_see(records: dict[str, Any]) -> None:
     kinds = {case: [row.read_back["kind"] for row in made[case].qdiscs if row.node == "client"] for case in LINKS}
     assert kinds["queue"] == ["netem", "netem"] and kinds["bucket"] == ["netem", "htb", "bfifo"]
     assert kinds["twice"] == ["netem"] and kinds["leaf"] == ["netem", "htb", "fq_codel"]
+    chance = {(row.link, row.check): row for row in made["chance"].link_checks}
+    assert {"corrupt", "loss", "delay", "jitter"} <= {check for link, check in chance if link == "client -> server"}
+    assert {"bursts", "loss", "reorder"} <= {check for link, check in chance if link == "server -> client"}
+    assert not [row.reason for row in chance.values() if row.check not in ("delay", "jitter") and row.ok is False]
+    (of_netem,) = [row.read_back for row in made["chance"].qdiscs if row.node == "client"]
+    assert (of_netem["seed"], of_netem["to_good"]) == (7, pytest.approx(0.3))
+    assert set(rows["slots"]) == {"slots"}
     early, late = made["changing"].phases
     assert early.p50_us is not None and late.p50_us is not None and late.p50_us > early.p50_us + 2900
     (series,) = made["changing"].queues

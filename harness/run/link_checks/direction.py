@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from harness.kernel.frames import FrameEnd
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.store.record import LinkCheck
 from harness.topology.qdiscs import Disc, frame_bytes, free_bytes, pace_of, room_of
 
