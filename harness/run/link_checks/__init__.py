@@ -67,7 +67,7 @@ def verify(testbed: Testbed, how: str, key: str) -> list[LinkCheck]:
 
 def begin_chance(testbed: Testbed) -> None:
     """Have every netem with a seed begin its draws anew: what passed so far was not the workload's. Raises OSError."""
-    for port in chain.from_iterable(testbed.layout.links):
+    for port in chain.from_iterable(testbed.layout.links if testbed.layout.topology.engine == "netlink" else ()):
         seeded = [disc for disc in port.discs if "seed" in disc.options]
         if seeded:
             with in_netns(testbed.nodes[port.node].fd), NetlinkSocket() as sock:
