@@ -22,6 +22,8 @@ def netem_mistakes(shape: Shape) -> Iterator[Mistake]:
         yield "ecn", "ecn marks what would be lost, and nothing would be", 'add e.g. "loss: 1%"'
     if shape.seed is not None and not shape.by_chance and shape.slots is None:
         yield "seed", "nothing here is left to chance", 'leave it out, or add e.g. "loss: 1%"'
+    if shape.seed is not None and shape.changes is not None:
+        yield "seed", "with every change netem would begin its draws anew", "leave out the seed, or the changes"
     for name, correlation in shape.correlation or ():
         drawn = "jitter" if name == "delay" else name
         if correlation and not (shape.jitter_ns if name == "delay" else getattr(shape, name)):

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from harness.spec.delay_table import delay_table, table_data
+from harness.spec.delay_table import UNIT, delay_table, table_data
 from harness.spec.link_changes import Changes, Course, LinkState, course_of
 from harness.spec.netem import Correlation, FourStates, GilbertElliott, LossChain, Slots
 from harness.spec.section import StableSection
@@ -139,6 +139,13 @@ class Shape(StableSection):
     def table(self) -> tuple[int, ...]:
         """How the delay varies, as netem takes it; empty where it does so evenly."""
         return () if self.distribution is None else delay_table(self.distribution, self.distribution_data)
+
+    @property
+    def held_ns(self) -> int:
+        """How long netem may hold a packet: the delay, the most that it varies by, and until a slot opens."""
+        jitters = max(self.table) / UNIT if self.table else 1.0
+        slot_ns = (self.slots.most_ns or self.slots.least_ns) if self.slots is not None else 0
+        return self.delay_ns + round(self.jitter_ns * max(jitters, 0.0)) + slot_ns
 
     @property
     def course(self) -> Course | None:

@@ -214,7 +214,7 @@ def _red_options(shape: Shape, rate_bps: int) -> dict[str, int | float]:
 
 def _delay_options(shape: Shape, pace: Pace | None) -> dict[str, int | float]:
     """Of the stage in which packets travel. Behind netem's rate no more come than that lets through."""
-    held_ns = shape.delay_ns + shape.jitter_ns
+    held_ns = shape.held_ns
     pps = _FASTEST_PPS
     if pace == "netem":
         pps = min(pps, -(-(shape.rate_bps or 0) // (8 * _SMALLEST_FRAME)))
@@ -252,8 +252,7 @@ def _rarer_options(shape: Shape) -> dict[str, int | float]:
 
 def _in_flight(shape: Shape, mtu: int | None) -> int:
     """Full frames that are under way at the rate."""
-    held_ns = shape.delay_ns + shape.jitter_ns
-    return -(-(shape.rate_bps or 0) * held_ns // (8 * 10**9 * frame_bytes(mtu)))
+    return -(-(shape.rate_bps or 0) * shape.held_ns // (8 * 10**9 * frame_bytes(mtu)))
 
 
 def _leaf_options(shape: Shape) -> dict[str, int | float]:

@@ -145,6 +145,9 @@ def test_a_table_goes_with_the_delay_alone() -> None:
     serial, travel = discs_of(shape(rate="10mbit", delay="10ms", jitter="1ms", distribution="normal"))
     assert serial.table == () and travel.table == delay_table("normal", None)
     attribute = netem.table_attribute(travel.table)
+    # The last of 4,096 values is 3.7 jitters; a slot may be closed for longer than that.
+    assert shape(delay="10ms", jitter="1ms", distribution="normal").held_ns == pytest.approx(13.7e6, abs=5e4)
+    assert shape(delay="10ms", jitter="1ms", slots={"least": "2ms", "most": "5ms"}).held_ns == 16_000_000
     assert len(attribute) == 4 + 2 * 4096 and attribute not in on_the_wire("netem", travel.options)
 
 
@@ -155,6 +158,11 @@ def test_a_table_goes_with_the_delay_alone() -> None:
         ({"gap": 5}, "gap", "means nothing without a reorder"),
         ({"ecn": True, "delay": "1ms"}, "ecn", "nothing would be"),
         ({"seed": 1, "delay": "1ms"}, "seed", "nothing here is left to chance"),
+        (
+            {"rate": "1mbit", "loss": "1%", "seed": 1, "changes": {"steps": [{"at": "1s", "delay": "1ms"}]}},
+            "seed",
+            "begin its draws anew",
+        ),
         ({"loss": "1%", "correlation": {"corrupt": "1%"}}, "correlation", "means nothing without corrupt"),
         ({"loss": "1%", "gilbert_elliott": {"to_bad": "1%", "to_good": "1%"}}, "gilbert_elliott", "takes the place"),
         ({"four_states": {"p13": "90%", "p31": "1%", "p14": "20%"}}, "four_states", "add up to over 100%"),

@@ -50,7 +50,7 @@ class Direction:
     @property
     def held_s(self) -> float:
         """How long netem may hold a packet, in s."""
-        return (self.shape.delay_ns + self.shape.jitter_ns) / 1e9
+        return self.shape.held_ns / 1e9
 
 
 def row(
