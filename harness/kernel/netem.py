@@ -15,6 +15,7 @@ Values = dict[str, int | float]
 TICK_NS = 64
 """The unit of times in the older tc structures, on every kernel since 2.6.31."""
 U32_MAX = 2**32 - 1
+MOST_SEED = 2**53
 
 FIXED = struct.Struct("=6I")
 _CORRELATIONS, _TABLE, _REORDER, _CORRUPT, _LOSS, _RATE, _ECN, _RATE64 = range(1, 9)
@@ -105,7 +106,9 @@ def decoded(options: Any, raw: bytes) -> Values:
     if len(slot := attributes.get(_SLOT, b"")) == _SLOT_FIELDS.size:
         rarer |= dict(zip(_SLOTTED, _SLOT_FIELDS.unpack(slot), strict=False))
     rarer["ecn"] = int.from_bytes(attributes.get(_ECN, b""), sys.byteorder)
-    rarer["seed"] = int.from_bytes(attributes.get(_SEED, b""), sys.byteorder)
+    # Where none was asked for, the kernel tells the 64 bits that it drew: nobody's, and more than a record may hold.
+    seed = int.from_bytes(attributes.get(_SEED, b""), sys.byteorder)
+    rarer["seed"] = seed if seed <= MOST_SEED else 0
     return values | {name: value for name, value in rarer.items() if value}
 
 

@@ -129,6 +129,11 @@ def test_what_is_rarer_reaches_the_kernel_and_comes_back() -> None:
             assert readback.differences(disc.options, there) == [f"{name} missing instead of {disc.options[name]}"]
 
 
+def test_a_seed_that_the_kernel_drew_is_nobody_s() -> None:
+    assert "seed" not in back("netem", {"limit": 1, "seed": 2**64 - 5})
+    assert back("netem", {"limit": 1, "seed": 2**53})["seed"] == 2**53
+
+
 @pytest.mark.parametrize(
     "model",
     [
