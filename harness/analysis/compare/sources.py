@@ -58,7 +58,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     tables = [whole_tails(table, mine.values()) for table, mine in zip(tables, cells, strict=True)]
     smallest = smallest_effect(sources, options)
     rows = [row for name in chosen for row in _sets_rows(name, tables, cells, [letter for letter, _ in names])]
-    different, varied = differences(tables), experiments(sources)
+    different, varied = differences(tables, _compared(tables, cells)), experiments(sources)
     level = level_of(sources)
     rows, family = corrected(judged_together(rows, smallest, level))
     labels = [label for _, label in names]
@@ -99,6 +99,15 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         readings=tuple(source.reading for source in sources if source.reading is not None),
         other_work=other_work(different, varied),
     )
+
+
+def _compared(tables: Sequence[Table], cells: Sequence[_Cells]) -> list[Table]:
+    """Of each table the rows of cells that another one has too; the tables themselves where there are none."""
+    shared = {key for at, mine in enumerate(cells) for key in mine if any(key in other for other in cells[:at])}
+    if not shared:
+        return list(tables)
+    rows = ([cell.rows for key, cell in mine.items() if key in shared] for mine in cells)
+    return [table.take(np.concatenate(own)) if own else table for table, own in zip(tables, rows, strict=True)]
 
 
 def compare_cases(source: Source, baseline: str, options: Options | None = None) -> Comparison:
