@@ -43,7 +43,14 @@ CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS, "latency_p50", "latency_p99")
 _MOST_OTHERS = 5
 
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
-_SETUP = ("links_tried", "workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
+_SETUP = (
+    "links_tried",
+    "workload_timed",
+    "workload_protocol",
+    "workload_client_wait",
+    "workload_server_wait",
+    "workload_size_bytes",
+)
 
 _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
 

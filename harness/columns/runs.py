@@ -51,6 +51,7 @@ workload_kind | text | Kind of workload.
 workload_loop | text | closed: a request waits for the reply before it; open: each is sent when it is due.
 workload_mode | text | Mode or test of a program that has several (sockperf, netperf).
 workload_protocol | text | udp or tcp; mptcp where the sockets were seen to be that.
+workload_timed | text | on the wire: latencies are of packets at the client's devices, not what a program says.
 workload_client_wait | text | How the client waits for a reply: blocking, spin, epoll, poll or select.
 workload_server_wait | text | How the server waits for a request; uring: by io_uring.
 workload_rate_rps | number 1/s | Open loop: requests per second asked for.

@@ -163,6 +163,12 @@ def _legend(view: Overview) -> Iterator[tuple[str, str]]:
     traffic = f" ({load}{size}{loop})" if load else ""
     begins = "due (open loop) or sent" if "open" in loop else "sent"
     extent = f"RTT: request {begins} to reply received, the whole round trip{traffic}."
+    if "workload_timed" in facts:
+        extent = (
+            f"RTT: on the wire{traffic}: a request's first packet at the client's device, behind its queue, to the "
+            "reply's first packet there. What the client takes before and after is not in it; what it takes to copy "
+            "the packets is."
+        )
     if _noun(view) != "RTT":
         extent = "latency: as the file has it; whether it is the whole round trip it does not say."
     yield f"{extent} Quantiles are taken per run; shown are medians over the valid runs.", ""

@@ -23,7 +23,7 @@ from harness.run.cpu_cost import cost_hints
 from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
 from harness.run.link_changes import LinkChanger
-from harness.run.link_watch import LinkWatch
+from harness.run.link_watch import LinkWatch, OnWire
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
 from harness.run.session import WorkloadSession
 from harness.run.socket_options import sockets_file
@@ -116,7 +116,7 @@ class _Play:
         patience_s = spec.checks.redo * spec.workload.takes_ns() / 1e9
         quiet = quiet_moment(cpu_set(spec, ends), context.stopper, spec.checks, patience_s)
         started = context.testbed, context.stopper, context.stack, cpu_set(spec, ends)
-        changer, watch = self._changer, self._watch = LinkChanger(*started), LinkWatch(*started)
+        changer, watch = self._changer, self._watch = LinkChanger(*started), LinkWatch(*started, _on_wire(spec, ends))
         try:
             for session in sessions:
                 session.serve()
@@ -143,6 +143,7 @@ class _Play:
             for session in sessions:
                 session.look()
             feeding = context.watch.seen(context.testbed.nodes.values())
+            measured.passed = watch.passed
             readings = [session.finish() for session in sessions]
             ends.meet("read", {}, STEP_S + measured.window_s(), context.children)
             for session in sessions:
@@ -180,7 +181,7 @@ class _Play:
         made.quiet_wait_s = round(quiet.waited_s, 3)
         made.phases = changer.phases(outcome.client, made.samples, delta.elapsed_ns)
         made.queues = watch.series
-        made.breaches = changer.doubts + watch.doubts
+        made.breaches = changer.doubts + watch.doubts + measured.doubts
         made.hints = (
             changer.hints
             + cost_hints(delta.hosts[""].set_time)
@@ -273,6 +274,14 @@ class _Play:
             metrics=dict(readings[0].metrics),
             background=tuple(reading.result | reading.metrics for reading in readings[1:]),
         )
+
+
+def _on_wire(spec: CellSpec, ends: Ends) -> OnWire | None:
+    """What is timed by the packets at its client's devices, if that is here."""
+    workload = spec.workload
+    if not workload.is_timed_on_wire() or not ends.holds(workload.source):
+        return None
+    return OnWire(workload.source, workload.transport(), workload.fixed_port())
 
 
 def _confined(spec: CellSpec, ends: Ends) -> Settings:

@@ -53,6 +53,7 @@ def is_varied(table: Table, name: str) -> bool:
 NEVER_POOLED = (
     "workload_kind",
     "workload_mode",
+    "workload_timed",
     "workload_protocol",
     "workload_size_bytes",
     "workload_sizes",

@@ -55,14 +55,16 @@ def _last_match(pattern: str, text: str) -> list[str | None] | None:
 class ProgramOutput:
     """What a program that nobody modified left behind: both outputs, its log file, and how long the client ran.
 
-    last_match: how a regular expression that a file brought along is searched for: [first group of the last match], or
-    None; count: how often one matches. A run gives such that end in time, with ValueError, whatever the expression.
+    requests: as Reading's samples, of a workload that is timed on the wire. last_match: how a regular expression that a
+    file brought along is searched for: [first group of the last match], or None; count: how often one matches. A run
+    gives such that end in time, with ValueError, whatever the expression.
     """
 
     client: str
     server: str = ""
     log: str = ""
     elapsed_ns: int = 0
+    requests: Any = None
     last_match: Callable[[str, str], list[str | None] | None] = _last_match
     count: Callable[[str, str], int] = _count
 
@@ -166,6 +168,10 @@ class Workload(BaseModel):
     def fixed_port(self) -> int:
         """The port to listen on; 0 where the server tells which one it got."""
         return int(getattr(self, "port", 0) or 0)
+
+    def is_timed_on_wire(self) -> bool:
+        """Are its requests to be timed by the packets at the client's devices, since nobody tells?"""
+        return False
 
     def server_tells(self) -> bool:
         """Has the foreign server to end before the output is read, since figures stand in what it says?"""

@@ -264,7 +264,9 @@ def test_links_change_and_are_watched(executable: Path, monkeypatch: pytest.Monk
     shape = {"rate": "10mbit", "changes": {"steps": steps, "every": "20ms"}}
     declared = pair_of(shape=shape, queue_series="1ms", pcap={"keep": "64KiB", "snap": "1001B"})
     with bed(declared) as testbed, ExitStack() as stack:
-        helpers = [kind(testbed, Stopper(), stack, set()) for kind in (LinkChanger, link_watch.LinkWatch)]
+        of_run = testbed, Stopper(), stack, set[int]()
+        timed = link_watch.OnWire("a", "udp", 9)
+        helpers = (LinkChanger(*of_run), link_watch.LinkWatch(*of_run, timed))
         for helper in helpers:
             helper.begin()
         with in_netns(testbed.nodes["a"].fd):
@@ -283,6 +285,8 @@ def test_links_change_and_are_watched(executable: Path, monkeypatch: pytest.Monk
                 until_ended(pid)
             said = {name: data for name, data in helper.files().items() if name.endswith(".stderr.txt")}
             assert said == {}
+        passed = helpers[1].passed
+        assert passed is not None and 0 < passed.size <= 100 and set(passed["payload"]) == {1200}
 
 
 def test_a_program_that_knows_names(pair: Pair, executable: Path, tmp_path: Path) -> None:
