@@ -74,8 +74,9 @@ def without_colour(text: str) -> str:
 
 def plain(text: str, width: int = 200) -> str:
     """Text that any table can hold: what cannot be printed or encoded is written out, the rest cut at `width`."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    if not text.isprintable():
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
