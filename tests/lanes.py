@@ -37,14 +37,17 @@ ASIDE = {
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.
 WHOLE = {"tests/vm/test_one_guest.py"}
+# They read the same code, which is parsed once a process: one worker takes them all.
+_READERS = {f"tests/test_{name}.py" for name in ("architecture", "dependencies", "house", "isolation")}
 # About how many seconds units take on a quiet machine that take more than five: nobody is to begin one when the rest is
 # done. `pytest --timeline FILE` measures them; a unit that is not here counts a tenth of a second for each test.
 SECONDS: dict[str, int] = {
+    "tests/test_house.py": 10,
     "tests/netns/test_engines.py": 60,
-    "tests/netns/test_fleet.py": 110,
+    "tests/netns/test_fleet.py": 95,
     "tests/netns/test_fleet_dask.py": 25,
-    "tests/netns/test_fleet_faults.py": 150,
-    "tests/netns/test_fleet_page.py": 40,
+    "tests/netns/test_fleet_faults.py": 130,
+    "tests/netns/test_fleet_page.py": 22,
     "tests/netns/test_mininet.py": 10,
     "tests/netns/test_planted.py": 8,
     "tests/netns/test_signals.py": 20,
@@ -54,10 +57,10 @@ SECONDS: dict[str, int] = {
     "tests/unit/test_fleet_parts.py": 15,
     "tests/unit/test_gallery.py": 9,
     "tests/unit/test_harmless.py": 14,
-    "tests/unit/test_import_account.py": 16,
+    "tests/unit/test_import_account.py": 6,
     "tests/unit/test_import_command.py": 15,
-    "tests/unit/test_import_fuzz.py": 30,
-    "tests/unit/test_mininet_input.py": 14,
+    "tests/unit/test_import_fuzz.py": 24,
+    "tests/unit/test_mininet_input.py": 9,
     "tests/unit/test_playbooks.py": 16,
     "tests/unit/test_plot.py": 20,
     "tests/chromium": 10,
@@ -158,6 +161,8 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
         if nodeid.startswith(_BROWSER):
             return _BROWSER
         file = nodeid.split("::", 1)[0]
+        if file in _READERS:
+            return "tests/test_house.py"
         return nodeid if lane_of(file) == "guests" and file not in WHOLE else file
 
     def schedule(self) -> None:
