@@ -193,3 +193,17 @@ def _child_of(parent: int, name: str) -> bool:
         return any(Path(f"/proc/{pid}/comm").read_text().strip() == name for pid in children)
     except OSError:
         return False
+
+
+def test_behind_a_door(tmp_path: Path) -> None:
+    """What shells and a fleet's hosts start in tests is a command's: its words, its directory, signals, and its end."""
+    workload = experiment.document()["workload"] | {"duration": "60s"}
+    path = experiment.write(tmp_path, workload=workload)
+    with command.door(tmp_path / "door") as program:
+        options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        refused = subprocess.run([program, "validate", "none.yaml"], check=False, **options)
+        assert refused.returncode == 2 and "none.yaml" in refused.stderr
+        with subprocess.Popen([program, "run", path.name, "-o", "out"], **options) as process:
+            wait_for(lambda: [*(tmp_path / "out").rglob("plan.json")], "a set")
+            process.terminate()
+            ended(process)
