@@ -92,7 +92,8 @@ def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     if view.readings and not view.readings[0].plain:
         names = dict.fromkeys(name for cell in view.cells for name in cell.estimates)
         others = [columns.metric(name) for name in names if name not in shown and not name.endswith("_polled_percent")]
-        extra += [(one.name, f"{one.label}\n{one.unit}", one.label, 1.0) for one in others]
+        labels = [one.label.replace("RTT", _noun(view)) for one in others]
+        extra += [(one.name, f"{label}\n{one.unit}", label, 1.0) for one, label in zip(others, labels, strict=True)]
     return tuple(extra)
 
 

@@ -102,11 +102,21 @@ def without_summaries(runs: Table, repeats: Sequence[Column]) -> tuple[npt.NDArr
     summed = {case.removesuffix("_mean") for case in cases if case.endswith("_mean")}
     summed = {case for case in summed if case in cases and f"{case}_stddev" in cases}
     names = {f"{case}_{end}" for case in summed for end in ("mean", "median", "stddev", "cv")}
+    if not summed and (spread := {case for case in cases if _is_spread(case, cases)}):
+        return ~runs.texts("case").are(spread.__contains__), (
+            f"rows that say how others vary ({min(spread)} and the like) are left out",
+        )
     if not summed:
         return np.ones(len(runs), dtype=bool), ()
     return ~runs.texts("case").are(names.__contains__), (
         f"rows that sum up others ({min(names)} and the like) are left out",
     )
+
+
+def _is_spread(case: str, cases: set[str]) -> bool:
+    """Is this the deviation of a case whose mean or median is another?"""
+    lead, mark, end = case.rpartition("_")
+    return bool(mark) and end in ("stddev", "cv", "std") and bool({f"{lead}_mean", f"{lead}_median"} & cases)
 
 
 def blanked(data: bytes, count: int) -> bytes:

@@ -35,6 +35,7 @@ OF_CASE = "of case"
 """The factor that holds what was the case, where another column tells cases apart."""
 
 _SOME, _MANY = 10, 30
+_LASTING = {"elapsed", "duration", "runtime", "length"}
 _COUNTS = "it counts rows"
 
 
@@ -52,7 +53,29 @@ def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) ->
     read = _with_case(read, seen, mapping)
     if not any(column.role == "metric" for column in read):
         read = [_rescued(column, one, names[one.name]) for column, one in zip(read, seen, strict=True)]
-    return _one_each(read)
+    return _one_each(_without_lengths(read, seen, mapping))
+
+
+def _without_lengths(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -> list[ColumnRead]:
+    """Where something else is measured, how long runs took, if all took as long, was chosen and is no figure."""
+    if {"run_id", "verdict"} <= {one.name for one in seen}:
+        return read  # a table of ours
+    lengths = {one.name for one in seen if one.name not in mapping.roles and one.numeric and _is_length(one)}
+    if not any(column.role == "metric" and column.name not in lengths for column in read):
+        return read
+    return [
+        ColumnRead(column.name, "ignored", guess="how long runs were")
+        if column.role == "metric" and column.name in lengths
+        else column
+        for column in read
+    ]
+
+
+def _is_length(one: Seen) -> bool:
+    name, (low, high) = understood(one.name), one.ends
+    words = set(name.words)
+    lasting = bool(words & _LASTING) and words <= _LASTING | REPEATS | {"test", "total", "wall", "time", "actual"}
+    return lasting and name.unit in ("", *columns.TO_US) and not name.stat and low > 0 and high <= 1.02 * low
 
 
 def _named(text: str, mapping: Mapping, units: Lookup[str, str]) -> Name:
@@ -109,7 +132,7 @@ def _known(one: Seen) -> ColumnRead | None:
     """A column by the list of ours, or one with a dot, as our factors have."""
     known = columns.BY_NAME.get(one.name)
     if known is None:
-        if "." not in one.name or not is_ours(one.name):
+        if "." not in one.name or not is_ours(one.name) or words_of(one.name)[-1:] == ["ci"]:
             return None
         measured = one.numeric and not (one.repeated or one.round or one.constant)
         return None if measured else ColumnRead(one.name, "factor", one.name)
@@ -123,7 +146,8 @@ def _known(one: Seen) -> ColumnRead | None:
 def is_ours(name: str) -> bool:
     """Is this name of our list, or of the form that our factors have: contention.load?"""
     dotted = re.fullmatch(r"[A-Za-z_]\w*(\.[\w*\-\[\]]+)+", name)
-    return name in columns.BY_NAME or bool(dotted and not understood(name).timed)
+    says = understood(name)
+    return name in columns.BY_NAME or bool(dotted and not says.timed and not says.stat)
 
 
 def _guessed(one: Seen, name: Name) -> ColumnRead:
@@ -132,6 +156,8 @@ def _guessed(one: Seen, name: Name) -> ColumnRead:
         return ColumnRead(one.name, "ignored", guess="an index")
     if one.blank:
         return ColumnRead(one.name, "ignored", guess="it is empty")
+    if words[-1:] == ["ci"]:
+        return ColumnRead(one.name, "ignored", guess="an interval of another column")
     if counting(one):
         return ColumnRead(one.name, "verdict", "verdict", guess="it says which runs count")
     if (time := _time(one, words)) is not None:
@@ -142,6 +168,9 @@ def _guessed(one: Seen, name: Name) -> ColumnRead:
 def _time(one: Seen, words: list[str]) -> ColumnRead | None:
     if one.dated or (one.epoch and (TIMES.intersection(words) or words in (["seconds"], ["sec"]))):
         return ColumnRead(one.name, "time", "started_utc")
+    if one.clock:
+        role: Role = "order" if one.passes else "ignored"
+        return ColumnRead(one.name, role, "order" if one.passes else "", guess="a time of day, without its date")
     return None
 
 
@@ -152,8 +181,11 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
     if words == ["block"] and one.whole:
         return ColumnRead(one.name, "block", "block")
     if words and SEQUENCE.issuperset(words) and one.whole:
-        counts = one.unique or one.rising or one.distinct > _MANY
-        return ColumnRead(one.name, "ignored", guess=_COUNTS) if counts else ColumnRead(one.name, "repetition")
+        if one.unique or one.rising or one.distinct > _MANY:
+            return ColumnRead(one.name, "ignored", guess=_COUNTS)
+        # 64 and 1024 number no repetitions: n is a size as well.
+        low, high = one.ends
+        return ColumnRead(one.name, "repetition") if high - low < 2 * one.distinct + 1 else _varied(one)
     if words and TOTALS.issuperset(words) and one.whole:
         return ColumnRead(one.name, "ignored", guess="how many there were")
     if words and ELAPSED.issuperset(words) and one.rising and one.rows >= _SOME:
@@ -169,6 +201,8 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
         return _varied(one)
     if one.constant and one.rows > 1 and not name.subject and name.unit in ("", *columns.TO_US):
         return ColumnRead(one.name, "constant")
+    if name.subject == "rate" and one.round and one.rising and one.distinct > 2 and _coarse(one):
+        return ColumnRead(one.name, "factor", one.name, guess="round values that rise from row to row")
     if name.unit or name.subject:
         return _metric(one.name, name)
     return _metric(one.name, name, guess="its values differ from row to row")
