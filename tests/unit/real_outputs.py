@@ -78,8 +78,8 @@ OUTPUTS = (
         "3.21+ (git c9b7422)",
         "bytes of its streams over their seconds",
     ),
-    Output("ab.txt", "ab", "2.3", "requests over seconds; the mean is the connections over the rate"),
-    Output("ab_errors.txt", "ab", "2.3", "requests over seconds"),
+    Output("ab.txt", "ab", "2.3 of httpd 2.4.71", "requests over seconds; the mean is the connections over the rate"),
+    Output("ab_errors.txt", "ab", "2.3 of httpd 2.4.71", "requests over seconds"),
     Output("hey.txt", "hey", "0.1.4", "requests over seconds; the mean is the connections over the rate"),
     Output("redis-benchmark_report.txt", "redis-benchmark", "7.0.15", "requests of its own steps"),
     Output("redis-benchmark_quiet.txt", "redis-benchmark", "7.0.15", "its own lines"),
@@ -177,4 +177,8 @@ OUTPUTS = (
     Output("memtier-text_runs.txt", "memtier-text", "git 2f74d61", "its rows by their rates"),
     Output("fio-text.txt", "fio-text", "3.33", "its requests over its seconds"),
     Output("fio-text_terse.txt", "fio-text", "3.33", "its bytes over its blocks"),
+    Output(
+        "ab-2.4.68.txt", "ab", "2.3 of httpd 2.4.68", "requests over seconds; the mean is the connections over the rate"
+    ),
+    Output("ab_errors-2.4.68.txt", "ab", "2.3 of httpd 2.4.68", "requests over seconds"),
 )

@@ -77,6 +77,11 @@ def test_thousands_and_millions_by_their_letters(table: Reader) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("Linux 6.1.0 (box) \t11/30/2026 \t_x86_64_\n\n12:00 AM IFACE rxpck/s\n", "`sadf -d FILE"),
+        ("procs ---memory--\n r  b\n 1  0\n", "vmstat's text, an interval a row; write a row a run"),
+        ("goos: linux\nBenchmarkEcho-8  100  12 ns/op\n", "`benchstat -format csv FILE`"),
+        ("NIC statistics:\n     rx_packets: 12\n", "no run; write what runs added to it"),
+        ("123,,cycles,100,100.00,,\n", "perf stat.*a column for each event"),
         ("metric,base,poll\np50_us,54.9,fast\np99_us,80,9\n", "a.csv:1: read a runs table: p50_us is 'fast'"),
         ("case,bytes,p99_us\na,64,5\nb,1k,6\n", "whether that is by 1000 or by 1024; write the bytes out"),
         ("case,p99_us,Transfer/sec\na,5,10.2MB\n", r"or `ignore: \[Transfer/sec\]` in a.csv.yaml"),
@@ -169,6 +174,13 @@ def test_tables_of_programs_have_what_their_manuals_say(table: Reader, program: 
     for column, values in figures.items():
         assert runs[column].tolist() == pytest.approx(values)
     assert any(note.startswith(f"as {program} writes it") for note in reading.notes)
+
+
+def test_packets_a_second_are_a_rate_and_no_requests(table: Reader) -> None:
+    rows = "".join(f"2026-11-30 12:00:{at:02},{1 + at / 100}\n" for at in range(40))
+    runs, _ = table("Time,Rx Mpps\n" + rows)
+    (column,) = [name for name in runs if name not in ("case", "started_utc")]
+    assert "request" not in str(column) and runs[column].tolist() == pytest.approx([1.195e6])
 
 
 def test_deviations_of_a_benchmark_are_no_cases(table: Reader) -> None:
