@@ -49,6 +49,7 @@ _REDIS = "redis-server --bind 127.0.0.1 --port 6379 --save '' --appendonly no"
 _FIO = "fio --name=j --ioengine=psync --filename={tmp}/x --size=4m --time_based --runtime=1 --rw=randrw --bs=4k"
 _FILEIO = "sysbench fileio --file-num=1 --file-total-size=4M --file-test-mode=rndrd --time=1"
 _MEMTIER = "memtier_benchmark -n 500 -c 2 -t 2"
+_MEMCACHED = "memcached -l 127.0.0.1 -p 11211 -u nobody"
 _POSTGRES = (
     "sh -c 'chown postgres {tmp} && cd {tmp} && exec setpriv --reuid=postgres --regid=postgres --clear-groups "
     'sh -c "initdb -D d >&2 && exec postgres -D d -h 127.0.0.1 -k {tmp}"\''
@@ -136,6 +137,7 @@ RECIPES = (
     Recipe("autocannon.json", "autocannon -c 4 -d 2 --json http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("memtier-text.txt", _MEMTIER, _REDIS),
     Recipe("memtier-text_runs.txt", f"{_MEMTIER} -x 2 --hide-histogram --print-percentiles 50,90,99,99.9", _REDIS),
+    Recipe("mutilate.txt", "mutilate -s 127.0.0.1:11211 -r 1000 -t 2 -c 2", _MEMCACHED),
     Recipe("iperf2.txt", "iperf -c 127.0.0.1 -t 1 -i 0.5 -e", "iperf -s -e"),
     Recipe("iperf2_server.txt", "iperf -c 127.0.0.1 -t 1 -u -b 5m -e", "iperf -s -u -e -i 0.5", of_server=True),
     Recipe("iperf2_udp.txt", "iperf -c 127.0.0.1 -t 1 -u -b 5m -e", "iperf -s -u -e"),

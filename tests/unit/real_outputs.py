@@ -181,4 +181,7 @@ OUTPUTS = (
         "ab-2.4.68.txt", "ab", "2.3 of httpd 2.4.68", "requests over seconds; the mean is the connections over the rate"
     ),
     Output("ab_errors-2.4.68.txt", "ab", "2.3 of httpd 2.4.68", "requests over seconds"),
+    Output(
+        "mutilate.txt", "mutilate", "git d65c6ef", "requests over seconds; the mean is the connections over the rate"
+    ),
 )

@@ -151,6 +151,13 @@ def test_rates_of_fio(file: str) -> None:
     assert [run.workload["mode"] for run in runs_of(file)] == ["read", "write"]
 
 
+def test_a_report_of_mutilate() -> None:
+    metrics = one("mutilate.txt")
+    assert metrics["requests"] / metrics["elapsed_s"] == pytest.approx(metrics["rate_rps"], rel=1e-3)
+    # Two connections, each with one request at a time.
+    assert metrics["rtt_mean_us"] == pytest.approx(2e6 / metrics["rate_rps"], rel=0.01)
+
+
 VEGETA = """Requests      [total, rate, throughput]         2000, 500.25, 498.10
 Duration      [total, attack, wait]             4.005s, 3.998s, 7.21ms
 Latencies     [min, mean, 50, 90, 95, 99, max]  90.1µs, 400.5µs, 350µs, 600µs, 800µs, 1.5ms, 20.25ms
