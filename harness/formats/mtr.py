@@ -74,7 +74,8 @@ class MtrReport(Format):
                 line.use()
                 values = {name: amount(cell.rstrip("%")) for name, cell in zip(titles, cells, strict=True)}
                 result = _result(f"{match[1]} {plain(match[2], 80)}", values, None)
-                result.left_out += [f"{name} {value:g}" for name, value in values.items() if name not in _READ]
+                others = [f"{name} {cell}" for name, cell in zip(titles, cells, strict=True) if name not in _READ]
+                result.left_out += [", ".join(others)] if others else []
                 results.append(result)
         yield from (_of_path(result, len(results)) for result in results)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import InputError
-from harness.tables.reading.account import Reading
+from harness.tables.reading.account import Mapping, Reading
 from harness.tables.reading.table import read
 
 Reader = Callable[[str], tuple[pd.DataFrame, Reading]]
@@ -41,6 +41,12 @@ def test_cases_across_and_figures_down(table: Reader, kind: str) -> None:
     assert runs["case"].tolist() == ["base", "busy poll 50"]
     assert runs["rtt_p50_us"].tolist() == [54.9, 8.4] and runs["rtt_p99_us"].tolist() == [82.3, 10.9]
     assert "its columns are cases and its rows figures" in reading.notes
+
+
+def test_a_column_that_the_user_names_is_one_of_the_table_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(SIDE_BY_SIDE["metrics as rows"])
+    runs, _ = read(tmp_path / "a.csv", Mapping(case="metric"))
+    assert runs.texts("case").distinct() == ["p50_us", "p99_us", "qps"]
 
 
 def test_a_figure_in_the_corner_and_runs_down(table: Reader) -> None:

@@ -70,6 +70,8 @@ def test_a_path_has_a_run_a_hop_and_a_silent_one_failed(tmp_path: Path) -> None:
     first, second = read_text(tmp_path, titles + rows)
     assert (first.case, first.metrics["rtt_mean_us"], first.verdict) == ("case 1 10.0.0.1", 500, "valid")
     assert second.verdict == "failed"
+    (odd,) = read_text(tmp_path, titles + "  1.|-- 10.0.0.1    0.0%    10   -0.4   0.5   0.3   0.9   0.2\n")
+    assert odd.metrics["rtt_mean_us"] == 500
 
 
 @pytest.mark.parametrize("file", files_of("perf-bench"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -57,8 +57,11 @@ class Text:
         return ((self.line, row) for _, row in every) if self.turned else every
 
 
-def form(path: Path, data: bytes, decimal: str = "") -> Text:
-    """The text's form. decimal: "," or "." where the user says it. Raises InputError for what has no header."""
+def form(path: Path, data: bytes, decimal: str = "", asked: Collection[str] = ()) -> Text:
+    """The text's form. decimal: "," or "." where the user says it; asked: columns of which the user says what they are.
+
+    Raises InputError for what has no header.
+    """
     notes: list[str] = []
     if match := _SEP.match(data):
         data = data[match.start(1) + 1 :] if match[1] in (b"\r", b"\n") else b"\n" + data[match.end() :]
@@ -90,7 +93,8 @@ def form(path: Path, data: bytes, decimal: str = "") -> Text:
         data, names, rows = _one_header(
             data, names, [line, *(begins for begins, _ in first[1:])], rows, delimiter, notes
         )
-    other = turned(names, rows) if len(first) <= _SAMPLE else None
+    # Columns that the user names are those of the table as it is.
+    other = turned(names, rows) if len(first) <= _SAMPLE and not set(asked).intersection(names) else None
     if other is not None:
         names, rows, note = other[0], [tuple(row) for row in other[1]], other[2]
         data = text_of(names, rows, delimiter, line)

@@ -102,14 +102,14 @@ def _opened(path: Path, typed: Mapping) -> tuple[Text, Mapping, tuple[str, ...]]
     """The text, what its columns are said to be (by the user, a file beside it, its program's manual), and notes."""
     mapping = beside(path).under(typed)
     data, notes = text_of(path)
-    text = form(path, data, mapping.decimal)
+    text = form(path, data, mapping.decimal, mapping.roles)
     _check_names(text, mapping)
     notes = (*notes, *text.notes, *sizes_in(text))
     if program := known(text.names):
         if program.refused[0] and not mapping.metrics:
             bad(path, text.line, *program.refused)
         mapping = mapping_of(program, text.names).under(mapping)
-        notes = (*notes, f"as {program.name} writes it, {program.says}")
+        notes = (*notes, f"as {program.name} writes it, {program.says}") if program.says else notes
     return text, mapping, notes
 
 
