@@ -161,6 +161,32 @@ print("ok")
         assert theirs.index() == {"root": {"sha256": sha256}}
 
 
+SHARES = """
+import sys
+from pathlib import Path
+from harness.places.vm.home import Home
+with Home(Path(sys.argv[1])).workshop() as mine:
+    print(sorted(path.name for path in mine.parent.glob("tmp-*") if path != mine))
+"""
+
+
+def test_a_container_that_shares_the_cache_leaves_the_scratch_of_the_living(tmp_path: Path) -> None:
+    """In a namespace of processes of its own nobody outside has a number; what nobody holds is removed there too."""
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this host lets nobody make namespaces of processes")
+    (tmp_path / "tmp-left").mkdir()
+    (tmp_path / ".tmp-killed.lock").touch()
+    checkout = str(Path(__file__).parents[2])
+    with Home(tmp_path).workshop() as living:
+        (tmp_path / "tmp-late").mkdir()
+        words = [*inside, sys.executable, "-c", SHARES, str(tmp_path)]
+        done = subprocess.run(words, env={"PYTHONPATH": checkout}, capture_output=True, text=True, check=False)
+        assert done.stdout == f"['{living.name}']\n", done.stderr
+        assert living.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["artefacts"]
+
+
 def written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
