@@ -106,9 +106,8 @@ class CellSpec:
             yield ("contention", "on"), self.contention_cpus()
         for name, knobs in self.settings.items():
             for knob, model in knobs.items():
-                cpus = getattr(model, "cpus", None)
-                if cpus is not None:
-                    yield ("settings", name, knob, "cpus"), cpus
+                for key, cpus in model.named_cpus().items():
+                    yield ("settings", name, knob, key), cpus
 
     def launch_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs that a program of the node is bound to as it starts; None for any.
