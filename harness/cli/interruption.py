@@ -82,7 +82,8 @@ class Interruption:
 def _write(line: str, *, passing: bool = False) -> None:
     """Write a line past Python's streams, in the middle of whose work a signal may have come.
 
-    passing: where the cursor is, for as long as nothing else is drawn there.
+    passing: where the cursor is (behind the terminal's own ^C), for as long as nothing else is drawn there.
     """
+    text = f"{_SAVE}{line[: columns() - 4]}{_RESTORE}" if passing else f"{line}\n"
     with contextlib.suppress(OSError):
-        os.write(2, f"{_SAVE}{line[: columns() - 1]}{_RESTORE}".encode() if passing else f"{line}\n".encode())
+        os.write(2, text.encode())
