@@ -38,7 +38,7 @@ def _commands() -> dict[str, list[str]]:
         "compare": ["compare", "{set}", "{set}"],
         "trend": ["trend", "{set}", "-o", "{out}/trend.html"],
         "export": ["export", "--format", "parquet", "{set}", "-o", "{out}/dataset"],
-        "suite": ["suite", "--no-run", "-o", "{out}"],
+        "suite": ["suite", "--no-run", "-o", "{suite}"],
         "tune": ["tune", str(ROOT / "experiments" / "tune-quickstart.yaml"), "--budget", "5s", "-o", "{out}"],
         "explain": ["run", "{bed}", "-o", "{out}", "--explain"],
         "report": ["report", "{set}", "-o", "{out}/page.html"],
@@ -135,6 +135,7 @@ def _prepared(nursery: Nursery, only: set[str]) -> tuple[dict[str, str | Path], 
     bed, inventory = beds.write(_WORK, "pair"), _WORK / "inventory.yaml"
     inventory.write_text(beds.FLEET.format(python=sys.executable, command=f"{sys.executable} -m harness"))
     places: dict[str, str | Path] = {"bed": bed, "inventory": inventory, "sets": _WORK / "sets"}
+    places["suite"] = shutil.copytree(ROOT / "results" / "reference" / "suite", _WORK / "suite")
     assert nursery.start("run", str(bed), "-o", str(_WORK / "sets"), fresh=True).wait(PATIENCE_S) in (0, 1)
     places["set"] = next((_WORK / "sets" / "pair").iterdir())
     takes_s = {}
