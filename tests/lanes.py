@@ -64,17 +64,17 @@ SECONDS: dict[str, int] = {
     "tests/unit/test_report_html.py": 13,
     "tests/unit/test_store_crash.py": 9,
     "tests/vm/test_guest.py::test_a_full_output_disk_is_named": 10,
-    "tests/vm/test_guest.py::test_a_kernel_that_dies_is_no_result_and_the_others_go_on": 7,
-    "tests/vm/test_guest.py::test_the_gallery_s_files_share_a_boot_and_need_no_root": 16,
-    "tests/vm/test_guest.py::test_the_same_tables_without_root": 49,
-    "tests/vm/test_guest.py::test_two_boots_in_model_time_are_the_same_to_the_microsecond": 47,
-    "tests/vm/test_guest.py::test_what_a_kernel_does_not_take_is_no_result": 60,
+    "tests/vm/test_guest.py::test_a_kernel_that_dies_is_no_result_and_the_others_go_on": 25,
+    "tests/vm/test_guest.py::test_the_gallery_s_files_share_a_boot_and_need_no_root": 14,
+    "tests/vm/test_guest.py::test_the_same_tables_without_root": 28,
+    "tests/vm/test_guest.py::test_two_boots_in_model_time_are_the_same_to_the_microsecond": 45,
+    "tests/vm/test_guest.py::test_what_a_kernel_does_not_take_is_no_result": 30,
     "tests/vm/test_image.py::test_export_and_import_give_the_same_image": 8,
     "tests/vm/test_image.py::test_two_builds_are_identical": 100,  # where packages are newer than the lock
-    "tests/vm/test_one_guest.py": 80,
+    "tests/vm/test_one_guest.py": 70,
     "tests/vm/test_shell.py::test_a_shell_has_the_terminal_and_real_nics": 27,
-    "tests/vm/test_snapshots.py::test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again": 54,
-    "tests/vm/test_snapshots.py::test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are_not": 72,
+    "tests/vm/test_snapshots.py::test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again": 30,
+    "tests/vm/test_snapshots.py::test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are_not": 65,
 }
 # One worker takes all of these, so that one browser is started and the pages are made once.
 _BROWSER = "tests/chromium"

@@ -39,9 +39,8 @@ def rows_of(record: Any, knob: str) -> list[tuple[Any, Any]]:
 
 
 QUEUES = {
-    "igb-queues": on("igb", **SECOND, ethtool_coalesce={"rx-usecs": 20}),
+    "igb-queues": on("igb", **SECOND, ethtool_coalesce={"rx-usecs": 20}, threaded_napi={"mode": "on"}),
     "polled": on("igb", channels={"combined": 2}, rss={"equal": 2}, busy_poll={"usecs": 500}),
-    "threaded": on("igb", **SECOND, threaded_napi={"mode": "on"}),
     "vmxnet3": on("vmxnet3"),
     "vmxnet3-again": on("vmxnet3") | {"workload": WORKLOAD | {"size": "65B"}},
     "too-many": on("igb", channels={"combined": 64}),
@@ -49,9 +48,7 @@ QUEUES = {
     "no-usecs": on("virtio-net", ethtool_coalesce={"rx-usecs": 20}),
 }
 GUEST = {
-    "nic": on("e1000e"),
-    "usecs": {"topology": over(nic="e1000e"), "settings": {"*": {"ethtool_coalesce": {"rx-usecs": 500}}}},
-    "igb": {"topology": over(nic="igb")},
+    "nic": on("e1000e", ethtool_coalesce={"rx-usecs": 500}),
     "netem": {"topology": over(shape={"delay": "5ms"})},
     "quota": {"settings": {"server": {"cgroup": {"quota": "50ms"}}}},
     "isolated": {"settings": ISOLATED},
@@ -108,7 +105,8 @@ def made(home: Home, tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     directory = tmp_path_factory.mktemp("one-guest")
     quick = {case: {"workload": WORKLOAD} | changes for case, changes in (QUEUES | GUEST | KINDS).items()}
     cases = quick | LINKS
-    _, _, err = vm_run(experiment.write(directory, cases=cases, workload=None), directory)
+    # Nobody comes back to this machine: to save it would take longer.
+    _, _, err = vm_run(experiment.write(directory, cases=cases, workload=None), directory, "--snapshots", "no")
     made = ResultSet.latest(directory, "small")
     assert made is not None, err
     assert len(made.finished()) == len(cases), err
@@ -136,8 +134,7 @@ def test_nics_and_control_groups(records: dict[str, Any]) -> None:
     assert affinity
     assert all(row.took_effect and row.applied == row.requested for row in affinity)
     assert records["nic"].metrics["nic_irqs_per_packet"] > 0
-    assert {row.applied for row in records["usecs"].knobs} == {500}
-    assert records["igb"].verdict in ("valid", "skipped")
+    assert rows_of(records["nic"], "ethtool_coalesce") == [(500, 500)] * 2
     assert records["netem"].metrics["rtt_min_us"] >= 10_000
     # By how much late packets come is the host's noise here: an emulated CPU in real time.
     assert {row.check for row in records["netem"].link_checks} == {"delay"}
@@ -163,10 +160,11 @@ def test_queues_and_their_flows(home: Home, records: dict[str, Any]) -> None:
     """What drivers take is read back, what they lack is a skip with its reason."""
     if lack := find_emulator(home).lacks_nic("igb"):
         pytest.skip(lack)
-    for case in ("igb-queues", "polled", "threaded", "vmxnet3", "vmxnet3-again"):
+    for case in ("igb-queues", "polled", "vmxnet3", "vmxnet3-again"):
         assert records[case].verdict == "valid", records[case].reasons
-    for case in ("igb-queues", "polled", "threaded"):
+    for case in ("igb-queues", "polled"):
         assert rows_of(records[case], "channels") == [(2, 2), (2, 2)]
+    assert len(rows_of(records["igb-queues"], "threaded_napi")) == 2
     assert rows_of(records["igb-queues"], "rss") == [([0, 1], [0, 1])] * 2
     assert rows_of(records["igb-queues"], "ethtool_coalesce") == [(20, 20)] * 2
     assert all(row.took_effect for row in records["igb-queues"].knobs if row.knob == "irq_affinity")
