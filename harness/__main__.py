@@ -7,7 +7,7 @@ _LOADS = __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.de
 if _LOADS:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the next line has loaded: no traceback of Python's own
 
-from harness.kernel.leaving import leave  # noqa: E402
+from harness.kernel.leaving import leave, leave_soon  # noqa: E402
 
 
 def start() -> int:
@@ -20,6 +20,7 @@ def start() -> int:
     from harness.cli import main
 
     code = main()
+    leave_soon(code, (sys.stdout, sys.stderr))
     # Where a KeyboardInterrupt came out of code that a library had made as text (classes, mostly), Python remembers and
     # ends by SIGINT, whatever we made of it and in place of our exit code. Other such code has it forget.
     eval("0")  # noqa: S307

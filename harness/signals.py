@@ -12,6 +12,8 @@ from types import FrameType
 from harness.errors import Interrupted
 
 Handler = Callable[[int, FrameType | None], object]
+Hearer = Callable[[int, str], object]
+"""Called with a signal, and what is to be typed where the end is not waited for."""
 
 # Whoever sends one of these wants us to end, and so does whoever sends one that ends every process that does not
 # expect it. What the kernel sends for a fault of ours (SIGSEGV and its like) is no request; SIGKILL cannot be heard.
@@ -19,24 +21,28 @@ _ASKING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _ENDING = ("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGXCPU", "SIGIO", "SIGPWR", "SIGSTKFLT")
 _active: list[Stopper] = []
 _ours: list[object] = []
+_hearers: list[Hearer] = []
 
 
 class Stopper:
     """Holds a stop request: `fd` becomes readable when there is one, `check` raises Interrupted.
 
     An exception thrown by a signal handler could land in the middle of a tear-down and leave a namespace behind;
-    so the handler only notes the request, and the long waits watch `fd`.
+    so the handler only notes the request, and the long waits watch `fd`. remedy: as for `stop_on_signals`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remedy: str = "") -> None:
         self.fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.received: int | None = None
+        self._remedy = remedy
 
     def note(self, number: int, _frame: FrameType | None = None) -> None:
         """The signal handler: notes the request and wakes whoever waits."""
         if self.received is None:
             self.received = number
             os.write(self._write_fd, b"x")
+        for hear in _hearers:
+            hear(number, self._remedy)
 
     @property
     def requested(self) -> bool:
@@ -61,9 +67,12 @@ class Stopper:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stopper]:
-    """Inside the block the signals make a stop request; the former handlers are put back at its end."""
-    stopper = Stopper()
+def stop_on_signals(remedy: str = "sudo pollbench clean") -> Iterator[Stopper]:
+    """Inside the block the signals make a stop request; the former handlers are put back at its end.
+
+    remedy: the command that does what is left undone where somebody does not wait for the end.
+    """
+    stopper = Stopper(remedy)
     before = {number: signal.signal(number, stopper.note) for number in _heard()}
     _active.append(stopper)
     try:
@@ -80,6 +89,11 @@ def answer_with(handler: Handler) -> None:
     _ours.append(handler)
     for number in _heard():
         signal.signal(number, handler)
+
+
+def tell(hear: Hearer) -> None:
+    """Have this called too, in the signal handler, for every signal that makes, or repeats, a stop request."""
+    _hearers.append(hear)
 
 
 def check_stop() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -107,15 +108,16 @@ def browser(profile: Path) -> Iterator[Browser]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [DRIVER, f"--port={port}", "--silent"]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as driver:
+    nothing, environment = subprocess.DEVNULL, os.environ | {"TMPDIR": str(profile.parent)}
+    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, env=environment) as driver:
         try:
             found = Browser(_session(f"http://127.0.0.1:{port}", profile))
             try:
                 yield found
             finally:
-                found.close()
+                # One that ended by itself has said so to whichever test was at it.
+                if driver.poll() is None:
+                    found.close()
         finally:
             driver.terminate()
 

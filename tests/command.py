@@ -10,11 +10,12 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from harness import cli
+from tests import forkdoor
 from tests.forkserver import Forked, Request, Server, ServerEndedError
 
 COMMAND = [sys.executable, "-m", "harness"]
@@ -77,6 +78,27 @@ def start(
         text=True,
         **options,
     )
+
+
+@contextlib.contextmanager
+def door(directory: Path) -> Iterator[Path]:
+    """A program `pollbench` in a new directory, for shells and other hosts, whose commands are forked as by start()."""
+    directory.mkdir()
+    real = Path(sys.executable).with_name("pollbench")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    server = _serving(environment)
+    program = forkdoor.write_program(directory, sys.executable, real)
+    if server is None:
+        yield program
+        return
+    with Forked(server, Request([], environment, str(ROOT), door=str(directory))) as process:
+        forkdoor.await_open(directory)
+        try:
+            yield program
+        finally:
+            forkdoor.close(directory)
+            out, err = process.communicate(timeout=HANGS_AFTER_S)
+    assert not process.returncode, out + err
 
 
 def _serving(environment: dict[str, str]) -> Server | None:

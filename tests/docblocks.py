@@ -1,6 +1,7 @@
 """The command blocks of README, tutorials and how-tos, each with a remark before it that says where it is tried.
 
-<!-- tried: here -->             run by tests/unit, without privilege
+<!-- tried: here -->             run by tests/unit, without privilege; a script (case, &&) by sh
+<!-- tried: here, on A = B -->   the same, where A is a copy of B
 <!-- tried: netns -->            run by tests/netns, as root; `netns, with OPTIONS`: these are added to what measures
 <!-- tried: tests/FILE.py -->    by that test
 <!-- not tried: WHY -->
@@ -41,13 +42,26 @@ class CommandBlock:
         """Where it is tried: `here`, `netns` or a test; "" for nowhere."""
         return self.remark.removeprefix("tried: ").partition(",")[0] if self.remark.startswith("tried: ") else ""
 
-    def commands(self) -> Iterator[list[str]]:
-        """The words of each line, without remarks and sudo; to what measures the options of the remark are added."""
-        more = shlex.split(self.remark.partition(", with ")[2])
+    def given(self) -> dict[str, str]:
+        """The directories that are there, each with what it is a copy of."""
+        pairs = self.remark.partition(", on ")[2].split(", ")
+        return {made: of for made, _, of in (pair.partition(" = ") for pair in pairs if pair)}
+
+    def is_script(self) -> bool:
+        """Is it more than a command a line?"""
+        return "case $" in self.text or "cat >" in self.text
+
+    def typed(self) -> Iterator[list[str]]:
+        """The words of each line, without remarks and sudo."""
         for line in self.text.replace("\\\n", " ").splitlines():
             if words := shlex.split(line, comments=True):
-                words = words[words[0] == "sudo" :]
-                yield [*words, *(more if words[:1] == ["pollbench"] and words[1] in _MEASURES else [])]
+                yield words[words[0] == "sudo" :]
+
+    def commands(self) -> Iterator[list[str]]:
+        """The same, and to what measures the options of the remark are added."""
+        more = shlex.split(self.remark.partition(", with ")[2])
+        for words in self.typed():
+            yield [*words, *(more if words[:1] == ["pollbench"] and words[1] in _MEASURES else [])]
 
 
 def blocks() -> list[CommandBlock]:

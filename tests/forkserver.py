@@ -28,6 +28,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import forkdoor
+
 ROOT = Path(__file__).parent.parent
 _PATH = {"PYTHONPATH": str(ROOT)}
 _SET_CHILD_SUBREAPER = 36
@@ -56,7 +58,10 @@ def _at_start(env: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Request:
-    """A command to start: words, environment, directory; the rest as in tests.command."""
+    """A command to start: words, environment, directory; the rest as in tests.command.
+
+    door: in place of a command, the directory of a door (tests/forkdoor.py), behind which commands are forked.
+    """
 
     argv: list[str]
     env: dict[str, str]
@@ -65,6 +70,7 @@ class Request:
     unprivileged: bool = False
     capabilities: list[int] | None = None
     netns: str = ""
+    door: str = ""
 
 
 class ServerEndedError(OSError):
@@ -241,6 +247,11 @@ def main() -> None:
             connection.detach()
     if request is not None:
         _become(request)
+        if request.door:
+            asked = forkdoor.let_in(request.door)
+            if asked is None:
+                return
+            _become(Request(**asked))
         try:
             runpy.run_module("harness", run_name="__main__", alter_sys=True)
         except SystemExit as end:

@@ -37,14 +37,17 @@ ASIDE = {
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.
 WHOLE = {"tests/vm/test_one_guest.py"}
+# They read the same code, which is parsed once a process: one worker takes them all.
+_READERS = {f"tests/test_{name}.py" for name in ("architecture", "dependencies", "house", "isolation")}
 # About how many seconds units take on a quiet machine that take more than five: nobody is to begin one when the rest is
 # done. `pytest --timeline FILE` measures them; a unit that is not here counts a tenth of a second for each test.
 SECONDS: dict[str, int] = {
+    "tests/test_house.py": 10,
     "tests/netns/test_engines.py": 60,
-    "tests/netns/test_fleet.py": 110,
+    "tests/netns/test_fleet.py": 95,
     "tests/netns/test_fleet_dask.py": 25,
-    "tests/netns/test_fleet_faults.py": 150,
-    "tests/netns/test_fleet_page.py": 40,
+    "tests/netns/test_fleet_faults.py": 130,
+    "tests/netns/test_fleet_page.py": 22,
     "tests/netns/test_mininet.py": 10,
     "tests/netns/test_planted.py": 8,
     "tests/netns/test_signals.py": 20,
@@ -54,27 +57,27 @@ SECONDS: dict[str, int] = {
     "tests/unit/test_fleet_parts.py": 15,
     "tests/unit/test_gallery.py": 9,
     "tests/unit/test_harmless.py": 14,
-    "tests/unit/test_import_account.py": 16,
+    "tests/unit/test_import_account.py": 6,
     "tests/unit/test_import_command.py": 15,
-    "tests/unit/test_import_fuzz.py": 30,
-    "tests/unit/test_mininet_input.py": 14,
+    "tests/unit/test_import_fuzz.py": 24,
+    "tests/unit/test_mininet_input.py": 9,
     "tests/unit/test_playbooks.py": 16,
     "tests/unit/test_plot.py": 20,
     "tests/chromium": 10,
     "tests/unit/test_report_html.py": 13,
     "tests/unit/test_store_crash.py": 9,
     "tests/vm/test_guest.py::test_a_full_output_disk_is_named": 10,
-    "tests/vm/test_guest.py::test_a_kernel_that_dies_is_no_result_and_the_others_go_on": 7,
-    "tests/vm/test_guest.py::test_the_gallery_s_files_share_a_boot_and_need_no_root": 16,
-    "tests/vm/test_guest.py::test_the_same_tables_without_root": 49,
-    "tests/vm/test_guest.py::test_two_boots_in_model_time_are_the_same_to_the_microsecond": 47,
-    "tests/vm/test_guest.py::test_what_a_kernel_does_not_take_is_no_result": 60,
+    "tests/vm/test_guest.py::test_a_kernel_that_dies_is_no_result_and_the_others_go_on": 25,
+    "tests/vm/test_guest.py::test_the_gallery_s_files_share_a_boot_and_need_no_root": 14,
+    "tests/vm/test_guest.py::test_the_same_tables_without_root": 28,
+    "tests/vm/test_guest.py::test_two_boots_in_model_time_are_the_same_to_the_microsecond": 45,
+    "tests/vm/test_guest.py::test_what_a_kernel_does_not_take_is_no_result": 30,
     "tests/vm/test_image.py::test_export_and_import_give_the_same_image": 8,
     "tests/vm/test_image.py::test_two_builds_are_identical": 100,  # where packages are newer than the lock
-    "tests/vm/test_one_guest.py": 80,
+    "tests/vm/test_one_guest.py": 70,
     "tests/vm/test_shell.py::test_a_shell_has_the_terminal_and_real_nics": 27,
-    "tests/vm/test_snapshots.py::test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again": 54,
-    "tests/vm/test_snapshots.py::test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are_not": 72,
+    "tests/vm/test_snapshots.py::test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again": 30,
+    "tests/vm/test_snapshots.py::test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are_not": 65,
 }
 # One worker takes all of these, so that one browser is started and the pages are made once.
 _BROWSER = "tests/chromium"
@@ -158,6 +161,8 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
         if nodeid.startswith(_BROWSER):
             return _BROWSER
         file = nodeid.split("::", 1)[0]
+        if file in _READERS:
+            return "tests/test_house.py"
         return nodeid if lane_of(file) == "guests" and file not in WHOLE else file
 
     def schedule(self) -> None:

@@ -19,6 +19,7 @@ NAMED = {
     "harness.places.vm.image": "the guest's own, to compile with: its options are looked at below",
     "harness.kernel.journal": "what a process without a name is called",
     "harness.kernel.software": "the name of a version",
+    "harness.cli.plot": "what to type, in a message",
     "harness.kernel.keeper": "with -I and -S, for its own file",
     "harness.kernel.patterns": "with -I and -S, for code of its own",
 }

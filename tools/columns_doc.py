@@ -59,6 +59,8 @@ def document() -> str:
     lines = [HEAD.format(suffixes=suffixes).rstrip("\n")]
     lines += _table("runs.csv", columns.RUN_COLUMNS, better=True)
     lines += ["", "*Main* metrics are summarised in summary.csv and shown in tables."]
+    of_one = ", ".join(f"`{name}`" for name in columns.names_of_workload("login"))
+    lines += ["", f"Of a workload `login` that is measured beside the first there are, after all others: {of_one}."]
     lines += _table("runs.csv, where an imported or measured program tells it", _IMPORTED, better=True)
     lines += _table("nodes.csv", columns.NODES)
     lines += _table("knobs.csv", columns.KNOBS)

@@ -47,6 +47,17 @@ _RR = "netperf -H 127.0.0.1 -l 2 -t TCP_RR"
 _HTTP = f"{sys.executable} -m http.server --bind 127.0.0.1 --directory /usr/share/common-licenses 8080"
 _REDIS = "redis-server --bind 127.0.0.1 --port 6379 --save '' --appendonly no"
 _FIO = "fio --name=j --ioengine=psync --filename={tmp}/x --size=4m --time_based --runtime=1 --rw=randrw --bs=4k"
+_FILEIO = "sysbench fileio --file-num=1 --file-total-size=4M --file-test-mode=rndrd --time=1"
+_MEMTIER = "memtier_benchmark -n 500 -c 2 -t 2"
+_MEMCACHED = "memcached -l 127.0.0.1 -p 11211 -u nobody"
+_POSTGRES = (
+    "sh -c 'chown postgres {tmp} && cd {tmp} && exec setpriv --reuid=postgres --regid=postgres --clear-groups "
+    'sh -c "initdb -D d >&2 && exec postgres -D d -h 127.0.0.1 -k {tmp}"\''
+)
+_PGBENCH = (
+    "sh -c 'export PGHOST=127.0.0.1 PGUSER=postgres PGDATABASE=postgres; until pg_isready -q; do sleep 0.2; done; "
+    "pgbench -i -q >&2 && exec pgbench "
+)
 
 RECIPES = (
     Recipe("sockperf_udp.txt", _PP, _SOCKPERF),
@@ -91,8 +102,8 @@ RECIPES = (
     Recipe("redis-benchmark.csv", "redis-benchmark --csv -n 2000 -c 4 -t ping,set,get", _REDIS),
     Recipe("redis-benchmark_report.txt", "redis-benchmark -n 2000 -c 4 -d 100 -t set,get", _REDIS),
     Recipe("redis-benchmark_quiet.txt", "redis-benchmark -q -n 2000 -c 4 -t set,get", _REDIS),
-    Recipe("memtier.json", "memtier_benchmark -n 500 -c 2 -t 2 --hide-histogram --json-out-file={out}", _REDIS),
-    Recipe("hdrhistogram_memtier.hgrm", "memtier_benchmark -n 500 -c 2 -t 2 --hdr-file-prefix={out}", _REDIS),
+    Recipe("memtier.json", f"{_MEMTIER} --hide-histogram --json-out-file={{out}}", _REDIS),
+    Recipe("hdrhistogram_memtier.hgrm", f"{_MEMTIER} --hdr-file-prefix={{out}}", _REDIS),
     Recipe("cyclictest.json", "cyclictest -t 2 -D 1 -i 1000 -h 60 -q --json={out}"),
     Recipe("cyclictest_bare.json", "cyclictest -t 1 -l 500 -i 1000 -q --json={out}"),
     Recipe("ping.txt", "ping -c 40 -i 0.01 127.0.0.1"),
@@ -106,6 +117,27 @@ RECIPES = (
     Recipe("fio.json", f"{_FIO} --output-format=json --output={{out}}"),
     Recipe("fio_lat.json", f"{_FIO} --lat_percentiles=1 --clat_percentiles=0 --output-format=json --output={{out}}"),
     Recipe("qperf.txt", "qperf 127.0.0.1 -t 1 -v tcp_lat tcp_bw udp_lat udp_bw", "qperf"),
+    Recipe("fio-text.txt", _FIO),
+    Recipe("fio-text_terse.txt", f"{_FIO} --minimal"),
+    Recipe("cyclictest-text.txt", "cyclictest -t 2 -l 500 -i 1000 -q"),
+    Recipe("cyclictest-text_histogram.txt", "cyclictest -t 2 -D 1 -i 1000 -h 400 -q"),
+    Recipe("mtr-json.json", "mtr --json -c 20 -i 0.02 -n 127.0.0.1"),
+    Recipe("mtr.txt", "mtr --report -c 5 -i 0.1 -n 127.0.0.1"),
+    Recipe("mtr_all.txt", "mtr -w -c 5 -i 0.1 -n -o 'LSDR NBAW VG JMXI' 127.0.0.1"),
+    Recipe("perf-bench.txt", "perf bench sched pipe -l 20000"),
+    Recipe("perf-bench_syscall.txt", "perf bench syscall basic -l 100000"),
+    Recipe("perf-bench_epoll.txt", "perf bench epoll wait -t 1 -r 1"),
+    Recipe("sysbench.txt", "sysbench cpu --time=1 run"),
+    Recipe("sysbench_fileio.txt", f"sh -c '{_FILEIO} prepare >&2 && {_FILEIO} --percentile=99 run'"),
+    Recipe("pgbench.txt", _PGBENCH + "-S -c 4 -j 2 -T 1'", _POSTGRES),
+    Recipe("pgbench_rate.txt", _PGBENCH + "-S -c 2 -T 2 -R 200'", _POSTGRES),
+    Recipe("pgbench_connect.txt", _PGBENCH + "-S -c 2 -t 200 -r -C'", _POSTGRES),
+    Recipe("h2load.txt", "h2load --h1 -n 500 -c 4 http://127.0.0.1:8080/BSD", _HTTP),
+    Recipe("h2load_errors.txt", "h2load --h1 -n 100 -c 2 http://127.0.0.1:8080/none", _HTTP),
+    Recipe("autocannon.json", "autocannon -c 4 -d 2 --json http://127.0.0.1:8080/BSD", _HTTP),
+    Recipe("memtier-text.txt", _MEMTIER, _REDIS),
+    Recipe("memtier-text_runs.txt", f"{_MEMTIER} -x 2 --hide-histogram --print-percentiles 50,90,99,99.9", _REDIS),
+    Recipe("mutilate.txt", "mutilate -s 127.0.0.1:11211 -r 1000 -t 2 -c 2", _MEMCACHED),
     Recipe("iperf2.txt", "iperf -c 127.0.0.1 -t 1 -i 0.5 -e", "iperf -s -e"),
     Recipe("iperf2_server.txt", "iperf -c 127.0.0.1 -t 1 -u -b 5m -e", "iperf -s -u -e -i 0.5", of_server=True),
     Recipe("iperf2_udp.txt", "iperf -c 127.0.0.1 -t 1 -u -b 5m -e", "iperf -s -u -e"),

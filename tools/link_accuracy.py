@@ -1,9 +1,11 @@
 """How true shaped links are on this machine, by sockets and kernel stamps in the namespaces, as a Markdown table.
 
 sudo python -m tools.link_accuracy [RATE[:METHOD]]...     by default 1mbit to 10gbit, as the kernel here does it
+python -m tools.link_accuracy --in-vm KERNEL [...]        in a guest, in model time
 
+METHOD: netem, htb, tbf or hfsc, as a file may have them; or fq (its maxrate) or cake, which tc sets.
 single: a full frame that finds the link idle, median of 9; 48 kB: of TCP after a request; train: full frames one behind
-the other; TCP: a bulk transfer of 2 s. In brackets what the declared rate would be, or the share of it.
+the other; TCP: a bulk transfer of 1 s. In brackets what the declared rate would be, or the share of it.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from __future__ import annotations
 import socket
 import statistics
 import struct
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
@@ -26,21 +30,37 @@ from harness.units import parse_rate
 RATES = ("1mbit", "10mbit", "100mbit", "500mbit", "1gbit", "2.5gbit", "10gbit")
 _STAMPS = 35  # SO_TIMESTAMPNS
 _FRAME, _HEADERS, _SEGMENT = 1500 + ETHERNET_HEADER, ETHERNET_HEADER + 28, 1448
-_ANSWER, _PORT, _BULK_S = 48_000, 9000, 2.0
+_ANSWER, _PORT, _BULK_S = 48_000, 9000, 1.0
+BY_TC = {"fq": "fq maxrate", "cake": "cake bandwidth"}
 
 
 def main(words: list[str]) -> None:
     """Measure each and print its row."""
-    print("| declared | by | single us | 48 kB ms | train | TCP |\n|---|---|---|---|---|---|")
+    if words[:1] == ["--in-vm"]:
+        from tools.in_guest import run_in_guest
+
+        run_in_guest(__file__, words[1], words[2:])
+        return
+    print("| declared | by | single us | 48 kB ms | train | TCP |\n| - | - | - | - | - | - |", flush=True)
     for word in words or RATES:
         rate, _, method = word.partition(":")
-        shape = {"rate": rate, **({"method": method} if method else {})}
-        document = {"nodes": {"a": {}, "b": {}}, "links": [{"between": ["a", "b"], "shape": shape}]}
-        with open_journal() as journal:
-            made = Topology.model_validate(document)
-            with open_testbed(made, napi=False, journal=journal) as testbed:
-                pace = pace_of(testbed.layout.links[0][0].discs)
-                print(f"| {rate} | {pace.kind if pace else '-'} | {_row(testbed, parse_rate(rate))} |", flush=True)
+        link: dict[str, Any] = {"between": ["a", "b"]}
+        if method not in BY_TC:
+            link["shape"] = {"rate": rate, **({"method": method} if method else {})}
+        made = Topology.model_validate({"nodes": {"a": {}, "b": {}}, "links": [link]})
+        with open_journal() as journal, open_testbed(made, napi=False, journal=journal) as testbed:
+            if method in BY_TC:
+                _shape_by_tc(testbed, [*BY_TC[method].split(), rate])
+            pace = pace_of(testbed.layout.links[0][0].discs)
+            by = pace.kind if pace else BY_TC.get(method, "-")
+            print(f"| {rate} | {by} | {_row(testbed, parse_rate(rate))} |", flush=True)
+
+
+def _shape_by_tc(testbed: Testbed, words: list[str]) -> None:
+    """Both directions."""
+    for node in testbed.nodes.values():
+        with in_netns(node.fd):
+            subprocess.run(["tc", "qdisc", "replace", "dev", "eth0", "root", *words], check=True)
 
 
 def _row(testbed: Testbed, rate_bps: int) -> str:
@@ -133,7 +153,7 @@ def _answer_ms(testbed: Testbed) -> float:
 
 
 def _bulk(testbed: Testbed) -> float:
-    """Payload that arrives, in bit/s, past the first half second."""
+    """Payload that arrives, in bit/s, past the first quarter second."""
     seen: list[tuple[float, int]] = []
 
     def serve(peer: socket.socket) -> None:
@@ -146,7 +166,7 @@ def _bulk(testbed: Testbed) -> float:
         until = time.perf_counter() + _BULK_S
         while time.perf_counter() < until:
             near.send(bytes(1 << 15))
-        past = [entry for entry in seen if entry[0] > until - _BULK_S + 0.5]
+        past = [entry for entry in seen if entry[0] > until - _BULK_S + 0.25]
         return (past[-1][1] - past[0][1]) * 8 / (past[-1][0] - past[0][0])
 
     return _with_server(testbed, serve, ask)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 Named = Iterator[tuple[int, str]]
@@ -23,7 +23,11 @@ class Module:
     @cached_property
     def tree(self) -> ast.Module:
         """The syntax tree."""
-        return ast.parse(self.path.read_text(), str(self.path))
+        return _parsed(self.path.read_text(), str(self.path))
+
+    @cached_property
+    def _nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
 
     @property
     def part(self) -> str:
@@ -43,7 +47,7 @@ class Module:
         return list(self._look_for_imports())
 
     def _look_for_imports(self) -> Named:
-        for node in _walk_runtime(self.tree):
+        for node in _runtime(self.tree.body):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield node.lineno, alias.name
@@ -68,15 +72,15 @@ class Module:
 
     def names(self) -> Named:
         """Every name and dotted name in use as (line, text), such as sys.stdout."""
-        for node in ast.walk(self.tree):
+        for node in self._nodes:
             if isinstance(node, ast.Attribute | ast.Name):
-                yield node.lineno, ast.unparse(node)
+                yield node.lineno, _text(node)
 
     def calls(self) -> Named:
         """Every called name; an exception that is raised without a call counts as called."""
-        for node in ast.walk(self.tree):
+        for node in self._nodes:
             if isinstance(node, ast.Call):
-                yield node.lineno, ast.unparse(node.func)
+                yield node.lineno, _text(node.func)
             elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name):
                 yield node.lineno, node.exc.id
 
@@ -84,10 +88,10 @@ class Module:
         """Every string in the code that is no docstring, f-strings by their literal pieces."""
         documentation = {
             id(node.body[0].value)
-            for node in ast.walk(self.tree)
+            for node in self._nodes
             if isinstance(node, ast.Module | Definition) and node.body and isinstance(node.body[0], ast.Expr)
         }
-        for node in ast.walk(self.tree):
+        for node in self._nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
                 yield node.lineno, node.value
 
@@ -98,15 +102,30 @@ class Module:
                 yield node.lineno, node.name
 
 
-def _walk_runtime(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees."""
-    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-        for other in node.orelse:
-            yield from _walk_runtime(other)
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _walk_runtime(child)
+def _text(node: ast.expr) -> str:
+    """As ast.unparse, which takes its time for what is nearly always a name with dots."""
+    names, value = [], node
+    while isinstance(value, ast.Attribute):
+        names.append(value.attr)
+        value = value.value
+    return ".".join([value.id, *reversed(names)]) if isinstance(value, ast.Name) else ast.unparse(node)
+
+
+@cache
+def _parsed(text: str, path: str) -> ast.Module:
+    """The syntax tree of a file: several rules read the same ones, and none changes them."""
+    return ast.parse(text, path)
+
+
+def _runtime(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """The statements, and those within, but for those that only a type checker sees."""
+    for node in statements:
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            yield from _runtime(node.orelse)
+            continue
+        yield node
+        for part in ("body", "handlers", "cases", "orelse", "finalbody"):
+            yield from _runtime(getattr(node, part, ()))
 
 
 def load_modules(package: Path) -> dict[str, Module]:

@@ -14,14 +14,14 @@ from harness import columns, stats
 from harness.analysis.awake import METRIC, KeptAwake, kept_awake
 from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, Options, paired_values, why_not_valid
-from harness.analysis.compare.change import decided, measured
+from harness.analysis.compare.change import decided, leeway_of, measured
 from harness.analysis.compare.choose import COSTS, level_of, meant, metrics_measured, smallest_effect, splitting_notes
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.family import family_of
 from harness.analysis.compare.limits import looser_than_default
 from harness.analysis.compare.model import ALONE, Family
-from harness.analysis.compare.pairing import blocks_of, looks_of
-from harness.analysis.compare.verdict import model_time
+from harness.analysis.compare.pairing import blocks_of, interleaving, looks_of
+from harness.analysis.compare.verdict import NOT_INTERLEAVED, model_time
 from harness.analysis.hints import hints_of
 from harness.analysis.phases import PhaseView, phase_views
 from harness.analysis.queues import QueueView, queue_views
@@ -39,11 +39,20 @@ if TYPE_CHECKING:
 
 CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS, "latency_p50", "latency_p99")
 """The metrics that are compared with the baseline case, where any run has them; the last two state no unit."""
+CHANGED_BESIDE = CHANGED[:2]
+"""What is compared so of every workload that is measured beside the first: the price that it pays."""
 
 _MOST_OTHERS = 5
 
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
-_SETUP = ("links_tried", "workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
+_SETUP = (
+    "links_tried",
+    "workload_timed",
+    "workload_protocol",
+    "workload_client_wait",
+    "workload_server_wait",
+    "workload_size_bytes",
+)
 
 _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
 
@@ -83,10 +92,20 @@ class CellView:
     inert: dict[str, Estimate] = field(default_factory=dict)
     inert_changes: dict[str, Change] = field(default_factory=dict)
 
+    def beside(self) -> list[str]:
+        """The metrics that were compared of workloads measured beside the first."""
+        return columns.beside(self.changes, CHANGED_BESIDE)
+
     def median(self, metric: str) -> float | None:
         """The median of a metric; None where no valid run has a value."""
         estimate = self.estimates.get(metric)
         return estimate.median if estimate else None
+
+
+def workloads_beside(cells: Sequence[CellView]) -> list[str]:
+    """The names of the workloads that were measured beside the first in any of these cells."""
+    names = dict.fromkeys(columns.of_workload(name)[0] for cell in cells for name in (*cell.estimates, *cell.inert))
+    return [name for name in names if name]
 
 
 def cost_of(cells: Sequence[CellView]) -> str:
@@ -178,7 +197,13 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         missing=sum(max(0, view.planned - view.total) for view in views),
         left_out=_left_out(source.table, cells),
         facts={name: texts for name in (*_FACTS, *_SETUP) if (texts := texts_of(source.table, name))},
-        warnings=(*source.warnings, *apart, *looser_than_default(source), *hints_of(source.table, cells)),
+        warnings=(
+            *source.warnings,
+            *apart,
+            *_sequence(source.table, cells, baseline),
+            *looser_than_default(source),
+            *hints_of(source.table, cells),
+        ),
         claims=findings(source),
         family=family,
         awake=awake,
@@ -187,6 +212,13 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         phases=tuple(phase_views(source, keys)),
         queues=tuple(queue_views(source, keys)),
     )
+
+
+def _sequence(table: Table, cells: Sequence[SummaryCell], baseline: str) -> list[str]:
+    """That the runs of a case and its baseline were not made in turns, where that is on record."""
+    bases = {cell.factors: cell for cell in cells if cell.case == baseline}
+    pairs = ((bases[cell.factors], cell) for cell in cells if cell.case != baseline and cell.factors in bases)
+    return [NOT_INTERLEAVED] if any(interleaving(table, *pair) == "apart" for pair in pairs) else []
 
 
 def _judged_together(
@@ -249,7 +281,7 @@ def _view(
 
 def _metrics(table: Table) -> list[str]:
     """The metrics that are summarised: the main ones, and where a table has few of those, others that it has."""
-    names = [column.name for column in columns.MAIN_METRICS if column.name in table]
+    names = columns.main_of(table.names)
     if len(names) < _MOST_OTHERS:
         # A table of another origin: what it measures beside, or instead.
         others = [name for name in metrics_measured(table) if name not in names]
@@ -271,13 +303,15 @@ def _inert_rows(table: Table, cell: SummaryCell) -> npt.NDArray[np.intp]:
 
 def _changes(source: Source, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
     changes, table, looks = {}, source.table, looks_of(source.plan)
-    for name in CHANGED:
+    for name in (*CHANGED, *columns.beside(table.names, CHANGED_BESIDE)):
         values = table.floats(name)
         if np.isnan(values).all():
             continue
         pairs = paired_values(table, name, base, cell)
         sides = (values[base.valid], values[cell.valid])
-        changes[name] = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks_of(table, base, cell))
+        unsure = leeway_of(name, (table, base.valid), (table, cell.valid))
+        blocks = blocks_of(table, base, cell)
+        changes[name] = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, leeway=unsure)
     return changes
 
 

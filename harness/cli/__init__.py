@@ -61,7 +61,8 @@ def _explained(error: BaseException, command: str, argv: list[str]) -> int:
     if isinstance(error, PollbenchError):
         say(f"pollbench: {error.line()}")
         if others := len(getattr(error, "others", ())):
-            say(f"pollbench: {others} more mistakes; pollbench validate names them all")
+            more = "mistake" if others == 1 else "mistakes"
+            say(f"pollbench: {others} more {more}; pollbench validate names them all")
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         mute_stdout()

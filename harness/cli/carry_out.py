@@ -178,7 +178,8 @@ def not_counted(records: Sequence[RunRecord]) -> list[str]:
             reasons.setdefault(_NUMBER.sub("#", "".join(record.reasons[:1])), []).extend(record.reasons[:1])
         often = sorted((texts for texts in reasons.values() if texts), key=len, reverse=True)
         texts = [_short(texts[0]) + (f" ({len(texts)}x)" if len(texts) > 1 else "") for texts in often[:_MOST_REASONS]]
-        texts += [f"{len(often) - _MOST_REASONS} more reasons, in runs.csv"] if len(often) > _MOST_REASONS else []
+        if (more := len(often) - _MOST_REASONS) > 0:
+            texts.append(f"{more} more reason{'' if more == 1 else 's'}, in runs.csv")
         if mine:
             plural = "" if len(mine) == 1 else "s"
             lines.append(f"not counted, {len(mine)} {verdict} run{plural}: {'; '.join(texts) or 'no reason recorded'}")

@@ -10,7 +10,7 @@ from harness.analysis.trend.gather import PLACE, Asked, Member, histories
 from harness.cli.columns import metrics_asked
 from harness.cli.terminal import owner_of_results, say
 from harness.cli.trend import members_of, nothing_counts
-from harness.columns import MAIN_METRICS
+from harness.columns import main_of
 from harness.errors import EXIT_OK, InputError
 from harness.store.atomic import explained, write_file
 
@@ -22,7 +22,7 @@ def export(arguments: argparse.Namespace) -> int:
         return _parquet(members, arguments.output)
     asked = metrics_asked(arguments, [member.source for member in members])
     there = {name for member in members for name in metrics_measured(member.source.table)}
-    main = tuple(column.name for column in MAIN_METRICS if column.name in there)
+    main = tuple(main_of(sorted(there)))
     by = (*PLACE, *(["kernel"] if any("kernel" in member.source.table for member in members) else ()))
     made, common, _ = histories(members, Asked(metrics=asked or main or None, by=by, include=arguments.include))
     if not made:

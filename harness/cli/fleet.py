@@ -27,6 +27,8 @@ from harness.plan import Plan, make_plan
 from harness.signals import stop_on_signals
 from harness.spec.load import load_experiment
 
+_REMEDY = "pollbench fleet clean"
+
 
 def fleet(arguments: argparse.Namespace) -> int:
     """Run, check or clean a fleet; see `pollbench fleet --help`."""
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
         return _print_shares(plan, split, [pair.label] if pair else list(hosts))
     how = (arguments.prepare or "", arguments.forks, arguments.interval, arguments.redo, arguments.budget)
     sliced = partial(hosts_in, arguments.inventory, arguments.limit) if arguments.engine == "dask" else None
-    with stop_on_signals() as stopper:
+    with stop_on_signals(_REMEDY) as stopper:
         place = Fleet(arguments.inventory, hosts, split, stopper, pair, *how, sliced)
         results = open_set(place, plan, experiment.data, arguments)
         interrupted = carry_out(place, plan, results, nullcontext(HostBoard(list(hosts))))
@@ -93,7 +95,7 @@ def _refuse_sudo() -> None:
 
 def clean(arguments: argparse.Namespace, hosts: Hosts) -> int:
     """Stop and remove what fleet runs left on the hosts; exit code 1 when a host failed."""
-    with aside() as scratch, stop_on_signals() as stopper:
+    with aside() as scratch, stop_on_signals(_REMEDY) as stopper:
         board, stopping = HostBoard(list(hosts)), lambda: stopper.requested
         crew = Crew(arguments.inventory, hosts, scratch, "", board, stopping, arguments.forks)
         freed = crew.clean()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from harness.cli.terminal import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
+from harness.host.ansible import load
 from harness.kernel import journal
 from harness.kernel.host_settings import STATE, Host, SettingRow
 from harness.signals import stop_on_signals
@@ -27,8 +28,9 @@ def host(arguments: argparse.Namespace) -> int:
         need_root(f"{action} this host")
     if action == "prepare" and arguments.packages:
         missing = [row["package"] for row in package_rows() if not row["there"]]
+    load()
     # No setting changes while something is measured.
-    with stop_on_signals() as stopper, journal.host_lock():
+    with stop_on_signals("sudo pollbench host restore") as stopper, journal.host_lock():
         rows = change_host(
             action,
             wish,

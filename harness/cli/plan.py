@@ -84,9 +84,9 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
     firsts: dict[str, str] = {}
     for cell in made.cells:
         print(f"  {cell.label()}")
-        for reason in missing[cell.cell_id]:
-            first = firsts.setdefault(reason, cell.label())
-            print(f"      will be skipped: {reason if first == cell.label() else f'for the reason of {first}'}")
+        own = [(reason, firsts.setdefault(reason, cell.label())) for reason in missing[cell.cell_id]]
+        for words in dict.fromkeys(why if at == cell.label() else f"for the reason of {at}" for why, at in own):
+            print(f"      will be skipped: {words}")
         notes = (
             link_notes(cell.spec.topology, in_guests is not None or has_netem()) if not missing[cell.cell_id] else []
         )

@@ -26,7 +26,7 @@ def plot(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "matplotlib":
             raise
-        todo = "type: pip install matplotlib"
+        todo = f"type: {sys.executable} -m pip install matplotlib"
         raise MissingError("plot", got="matplotlib is not installed", todo=todo) from error
     if not _WIDTHS[0] <= arguments.width <= _WIDTHS[1]:
         got = f"{arguments.width:g} inches"

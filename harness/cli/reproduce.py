@@ -22,6 +22,7 @@ from harness.places.vm.reproduction import RULE, ComparedSet, judge
 from harness.plan import Plan
 from harness.signals import stop_on_signals
 from harness.store import ResultSet
+from harness.store.regular import read_regular
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
@@ -81,7 +82,7 @@ def _side(results: ResultSet) -> ComparedSet:
 
 def _resumed(results: ResultSet) -> bool:
     """Were guests of this set resumed from snapshots? Then so are those that reproduce it."""
-    boots = json.loads((results.path / "vm.json").read_text())["boots"]
+    boots = json.loads(read_regular(results.path / "vm.json"))["boots"]
     return any(boot.get("started") == "snapshot" for boot in boots)
 
 
@@ -89,7 +90,7 @@ def _pinned(results: ResultSet) -> list[dict[str, str]]:
     """The artefacts of each boot by their SHA-256, with the kernel that they make. Raises InputError."""
     where = str(results.path / "vm.json")
     try:
-        boots = json.loads((results.path / "vm.json").read_text())["boots"]
+        boots = json.loads(read_regular(where))["boots"]
         pinned = [boot["hashes"] | {key: boot[key] for key in ("kernel", "release")} for boot in boots]
         hashes = [artefacts[part] for artefacts in pinned for part in ("root", *KERNEL_PARTS)]
         if not pinned or not all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in hashes):

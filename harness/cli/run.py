@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         return _run_share(arguments, experiment, plan)
     need_root("run an experiment")
-    # The handlers stay until the table is out: a second Ctrl-C must not take it away.
+    # The handlers stay until the table is out: a hurried second Ctrl-C must not take it away.
     with stop_on_signals() as stopper:
         with this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place:
             place = replace(place, budget_s=arguments.budget)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from harness.report.layout import to_text
 from harness.signals import stop_on_signals
 from harness.spec.shipped import shipped
 from harness.store.atomic import explained, make_directories, write_file
+from harness.store.regular import read_regular
 
 Entries = dict[str, list[GalleryEntry]]
 
@@ -102,7 +104,10 @@ def _gathered(output: Path, pieces: Sequence[Piece]) -> tuple[list[Release], Ent
 def _studies(output: Path, piece: Piece) -> Iterator[Study]:
     """The sets of a file, byte for byte, oldest first; whatever else lies there is of another suite."""
     for path in sorted((output / piece.plan.name).glob("*/experiment.yaml")):
-        if path.read_bytes() == piece.experiment.data:
+        kept = b""
+        with suppress(OSError):
+            kept = read_regular(path)
+        if kept == piece.experiment.data:
             study = load_study(path.parent)
             if FACTOR in study.source.table:
                 yield study

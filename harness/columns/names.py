@@ -21,6 +21,7 @@ _TIME_WORDS = {
 _TIMES = {word: unit for unit, words in _TIME_WORDS.items() for word in words}
 _OTHERS = {"%": "%", "pct": "%", "percent": "%", "percentage": "%", "bytes": "bytes", "byte": "bytes", "share": "share"}
 _RATES = {"qps": 1.0, "rps": 1.0, "tps": 1.0, "kqps": 1e3, "krps": 1e3, "ktps": 1e3, "mqps": 1e6, "mrps": 1e6}
+_PACKETS = {"pps": 1.0, "kpps": 1e3, "mpps": 1e6}
 _SIZES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _BITS = {f"{prefix}bps": size for prefix, size in _SIZES.items()}
 _BIT_WORDS = {f"{prefix}bit{end}": size for prefix, size in _SIZES.items() for end in ("", "s")}
@@ -268,6 +269,8 @@ def _unit_among(words: list[str]) -> tuple[list[str], str, float]:
             return rest, _TIMES[word], 1.0
         if word in _RATES:
             return [*rest, "requests"], "1/s", _RATES[word]
+        if word in _PACKETS:
+            return [*rest, "packets"], "1/s", _PACKETS[word]
         if word in _BITS:
             return rest, "bit/s", _BITS[word]
         if word in _OTHERS:

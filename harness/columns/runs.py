@@ -51,6 +51,7 @@ workload_kind | text | Kind of workload.
 workload_loop | text | closed: a request waits for the reply before it; open: each is sent when it is due.
 workload_mode | text | Mode or test of a program that has several (sockperf, netperf).
 workload_protocol | text | udp or tcp; mptcp where the sockets were seen to be that.
+workload_timed | text | on the wire: latencies are of packets at the client's devices, not what a program says.
 workload_client_wait | text | How the client waits for a reply: blocking, spin, epoll, poll or select.
 workload_server_wait | text | How the server waits for a request; uring: by io_uring.
 workload_rate_rps | number 1/s | Open loop: requests per second asked for.
@@ -164,14 +165,17 @@ set_cpu_us_per_request | number us | lower main | CPU per request | CPU time of 
     hogs, other programs, pollbench itself, and what the idle set does by itself (at most 1 %, from an idle window of 50
     ms before the run's programs start). Idle time: the kernel's idle clock, which stands still while an idle CPU takes
     interrupts and softirqs (/proc/timer_list, ns; else /proc/stat, 10 ms steps). Hogs: from switch to switch by
-    performance events, with the interrupts and softirqs taken over them, which no clock tells apart (where the kernel
-    has no such events for us, or times interrupts itself: scheduler run time, which lacks the flight of wake-up
-    interrupts that end their turns). Other programs: scheduler run time. Steal: /proc/stat, 10 ms ticks. Blank where
-    that leaves less than half of the processes' own run time: what others took is not known that well.
+    performance events (where the kernel has no such events for us, or times interrupts itself: scheduler run time,
+    which lacks the flight of wake-up interrupts that end their turns), less the interrupts and softirqs taken over
+    them, by a program at the kernel's tracepoints (where it takes none from us, and over hogs that have softirqs of
+    their own, network, poller and stress-ng, these stay the hogs' time). Other programs: scheduler run time. Steal:
+    /proc/stat, 10 ms ticks. Blank where that leaves less than half of the processes' own run time: what others took is
+    not known that well.
 set_cpu_low_us_per_request | number us | lower | | The least that set_cpu_us_per_request can be by the accounting: no
-    softirq over a hog, all steal out of work.
+    softirq over a hog but for those that were timed, all steal out of work.
 set_cpu_high_us_per_request | number us | lower | | The most that it can be: steal that hit idle CPUs, background not
-    taken out, and the interrupts that may have run over hogs and other programs, by ticks.
+    taken out, and the interrupts that may have run over other programs, and over hogs where these were not timed, by
+    ticks. Differences that both bounds do not leave are claimed of no case.
 set_user_us_per_request | number us | lower | | Of it the workloads' processes in user mode: scheduler run time, split
     by ticks; of this and the next two, the flights that are hogs' time are taken out.
 set_system_us_per_request | number us | lower | | Of it the workloads' processes in the kernel, with the interrupts and
@@ -227,9 +231,12 @@ workload_rate_bps | number bit/s | Bits per second asked for, all streams togeth
 latency_basis | text | What the source recorded: rtt; half round trip, doubled; or one way.
 latency_from | text | What a latency counts from, where the source says so: due (waiting to be sent is in it) or sent.
 measured_by | text | Whose figures these are: of latencies client or server, of a stream sender or receiver.
+workload_udp_batch | text | Datagrams that the server took by one recvmmsg at most; blank: one by one.
+workload_uring_multishot | text | on: one receive of a connection went on bringing what came.
+workload_zerocopy | text | on: the server sent its replies with MSG_ZEROCOPY.
 program_version | text | The program and its version, as its output has it.
 """)
-"""Facts that only imported runs have."""
+"""Facts that only some runs have, imported ones above all."""
 
 _OTHER_LATENCIES = {
     "oneway": "one-way times, never compared with round trips.",
@@ -258,6 +265,17 @@ reverse_throughput_bps | number bit/s | higher | | Payload delivered per second 
     directions were measured at once; throughput_bps has the other.
 reverse_lost_percent | number % | lower | | Datagrams of that direction that never came.
 socket_errors | integer count | lower | | Failed connects, reads and writes, and time-outs of an HTTP client.
+datagrams_per_receive | number | | datagrams/recvmmsg | Datagrams that a recvmmsg of the server brought
+    (`udp_batch`), warm-up and settling included.
+datagrams_per_send | number | | datagrams/sendmmsg | The same of its sendmmsg.
+multishot_armed | integer count | | | Multishot receives that the server asked for (`uring_multishot`).
+multishot_receives | integer count | | | What they brought, warm-up and settling included.
+multishot_more_percent | number % | | | Of it after how much the kernel said that more will come unasked
+    (IORING_CQE_F_MORE).
+zerocopy_sends | integer count | | | MSG_ZEROCOPY sends of the server (`zerocopy`), warm-up and settling included.
+zerocopy_done_percent | number % | | | Of them those that the kernel said to have done with.
+zerocopy_copied_percent | number % | lower | copied all the same | Of these those whose bytes the kernel copied after
+    all (SO_EE_CODE_ZEROCOPY_COPIED), as it does on the way over a veth pair.
 messages_pps | number 1/s | higher | | Messages sent per second, unanswered.
 udp_jitter_us | number us | lower | | Smoothed change of the one-way transit time (RFC 3550), no latency.
 tcp_rtt_min_us | number us | lower | | Least RTT the sending kernel's TCP estimated; no request's latency.
@@ -270,4 +288,4 @@ remote_cpu_util_percent | number % | lower | | Busy time of all CPUs of the serv
     for prefix, meaning in _OTHER_LATENCIES.items()
     for name, share in _SHARES.items()
 )
-"""Figures that only imported runs have; they follow all others in runs.csv, by name."""
+"""Figures that only some runs have, imported ones above all; they follow all others in runs.csv, by name."""

@@ -6,12 +6,9 @@ import re
 from collections.abc import Iterator
 
 from harness.formats.jsontext import Json, objects
-from harness.formats.latency import level_named, put_latencies
+from harness.formats.latency import MAX_ERROR_SHARE, level_named, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, amount, ratio
-
-MAX_ERROR_SHARE = 0.001
-"""Suspect beyond this share of answers that are none."""
 
 _GOOD = re.compile(r"2\d\d|3\d\d|OK|SERVING")
 _TIMES = {"min": "Min", "mean": "Avg", "sd": "StdDev", "max": "Max"}

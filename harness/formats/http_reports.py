@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.formats.latency import level_named, put_latencies
+from harness.formats.latency import count_errors, level_named, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
-from harness.formats.text import NUMBER, Line, amount, plain, ratio
-from harness.formats.wrk import MAX_ERROR_SHARE
+from harness.formats.text import NUMBER, Line, amount, plain
 
 _AB_FIGURES = {"Time taken for tests": "elapsed_s", "Complete requests": "requests", "Requests per second": "rate_rps"}
 _AB = re.compile(rf"^([A-Z][A-Za-z0-9 -]{{3,40}}): +({NUMBER})(?: |$)")
@@ -164,11 +163,5 @@ def _finished(result: Result, values: dict[str, float | None], errors: dict[str,
         put_latencies(result, known, "rtt", requests)
         result.environment["latency_from"] = "sent"
     if errors:
-        result.metrics["errors"] = sum(errors.values())
-        share = ratio(sum(errors.values()), requests)
-        if sum(errors.values()) and (share is None or share > MAX_ERROR_SHARE):
-            parts = ", ".join(f"{count:,.0f} {name}" for name, count in errors.items() if count)
-            of_all = f" of {requests:,.0f} requests" if requests else ""
-            kind = result.workload["kind"]
-            result.doubt(f"{kind}: {parts}{of_all}; latencies are also those of errors")
+        count_errors(result, errors, requests)
     return result

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.formats.model import Basis, Result
+from harness.formats.text import plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,9 @@ LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999, "p99
 
 UNITS_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 """Microseconds in one unit of time."""
+
+MAX_ERROR_SHARE = 0.001
+"""Suspect beyond this share of requests without a good answer."""
 
 MIN_EXCEEDANCES = 10
 """As in harness.stats, which lies no lower; a test compares the two."""
@@ -51,6 +55,20 @@ def put_latencies(result: Result, values: Mapping[str, float | None], basis: Mea
     if "p99_9" in known and "p50" in known:
         result.metrics[f"{prefix}_jitter_us"] = known["p99_9"] - known["p50"]
     result.environment["latency_basis"] = _BASES[basis]
+
+
+def count_errors(result: Result, errors: Mapping[str, float], requests: float | None, alone: bool = False) -> None:
+    """Write how many answers were none, by kind; suspect beyond MAX_ERROR_SHARE, for latencies are also theirs.
+
+    requests: answers in all, None where that is not known. alone: latencies are those of good answers only.
+    """
+    bad = sum(errors.values())
+    result.metrics["errors"] = bad
+    if bad and not (requests and bad <= MAX_ERROR_SHARE * requests):
+        parts = ", ".join(f"{count:,.0f} {name}" for name, count in errors.items() if count)
+        of_all = f" of {requests:,.0f} requests" if requests else ""
+        why = "" if alone else "; latencies are also those of errors"
+        result.doubt(plain(f"{result.workload['kind']}: {parts}{of_all}{why}"))
 
 
 def of_values(times: npt.NDArray[np.float64]) -> dict[str, float | None]:

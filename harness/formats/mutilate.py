@@ -24,7 +24,7 @@ class MutilateReport(Format):
 
     name = "mutilate"
     title = "mutilate's report on its standard output"
-    tried = "leverich/mutilate, by look-alikes of its report"
+    tried = "leverich/mutilate (git d65c6ef)"
     unknown = "the rate that was asked for, connections, threads and sizes: they are on its command line alone"
     conversions = ("latencies are mutilate's `read` row: request sent to reply received, the whole round trip",)
     accounts = True

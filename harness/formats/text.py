@@ -19,6 +19,8 @@ _GROUPED = re.compile(r"\d{1,3}(?:([.,'’\u00a0\u202f ])\d{3})(?:\1\d{3})*")
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _GROUPS = re.compile(r"[+-]?\d{1,3}(?:(,)\d{3}(?:,\d{3})*(?:\.\d+)?|(\.)\d{3}(?:\.\d{3})*,\d+)")
 _COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d{1,3})?")
+_SPAN = re.compile(r"(\d{1,30}(?:\.\d{1,30})?)(ns|[uµμ]s|ms|s|m|h)")
+_SPANS = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6, "h": 3600e6}
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -74,8 +76,9 @@ def without_colour(text: str) -> str:
 
 def plain(text: str, width: int = 200) -> str:
     """Text that any table can hold: what cannot be printed or encoded is written out, the rest cut at `width`."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    if not text.isprintable():
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
@@ -119,6 +122,15 @@ def amount(text: str) -> float | None:
     """A number that cannot be negative (a time, a rate); None when it is none."""
     value = decimal(text)
     return value if value is not None and value >= 0 else None
+
+
+def duration_us(text: str) -> float | None:
+    """A time with its units, as programs in Go, Rust and C print it (1m2.5s, 90.4ms, 12us), in us; None when none."""
+    parts = [(amount(number), _SPANS[unit]) for number, unit in _SPAN.findall(text)]
+    whole = "".join(_SPAN.split(text)[::3]).strip()
+    if not parts or whole or any(number is None for number, _ in parts):
+        return None
+    return sum((number or 0.0) * size for number, size in parts)
 
 
 def ratio(part: float | None, whole: float | None) -> float | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from harness.formats.hdrtable import TABLE, read_table
-from harness.formats.latency import LEVELS, MIN_EXCEEDANCES, level_named, put_latencies
+from harness.formats.latency import LEVELS, MAX_ERROR_SHARE, MIN_EXCEEDANCES, level_named, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import NUMBER, Line, amount, plain, ratio
 
@@ -26,9 +26,6 @@ DISTRIBUTION = re.compile(r"Latency Distribution(?: \(HdrHistogram - (Recorded|U
 
 REPORT = re.compile(rf"{_RUNNING.pattern}|{DISTRIBUTION.pattern}")
 """How a report of wrk or wrk2 begins, or what is left of one."""
-
-MAX_ERROR_SHARE = 0.001
-"""Suspect beyond this share of requests without a good answer: their times are those of errors."""
 
 
 class WrkReport(Format):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shlex
@@ -17,7 +18,7 @@ from harness.kernel import keeper, processes
 from harness.kernel.scratch import aside
 
 Event = Mapping[str, Any]
-_START_S = 120.0
+_START_S, _ASKS_S = 120.0, 0.3
 LOCAL = (
     "localhost ansible_connection=local ansible_python_interpreter={{ansible_playbook_python}} "
     # In quotes: without, an inventory loses the inner ones, and its line is parted at blanks.
@@ -45,9 +46,10 @@ def playbooks_dir() -> Path:
 
 
 def load() -> None:
-    """Load what a play needs, which is best done while something else is waited for."""
-    import ansible.config.manager  # noqa: F401
+    """Load what a play needs: best while something else is waited for, and before signals merely make a request."""
     import ansible_runner  # noqa: F401
+
+    _checks_host_keys()
 
 
 def play(
@@ -74,7 +76,7 @@ def play(
 
     # How often it asks whether to stop, ansible-runner takes from this file alone; else every five seconds.
     (artifacts / "env").mkdir(parents=True, exist_ok=True)
-    (artifacts / "env" / "settings").write_text(json.dumps({"pexpect_timeout": 1}))
+    (artifacts / "env" / "settings").write_text(json.dumps({"pexpect_timeout": _ASKS_S}))
     ident = f"{len(list(artifacts.glob('*-*'))) + 1:03d}-{name}"
     arguments = [word for path in inventory for word in ("-i", path)] + list(options)
     began, starts = time.monotonic(), False
@@ -105,6 +107,9 @@ def play(
             doomed.update(processes.descendants())
         return ends
 
+    checks_host_keys = _checks_host_keys()
+    if stopping is not None and stopping():
+        raise Interrupted("play", name, "stopped")
     with aside() as scratch:
         thread = ansible_runner.run(
             private_data_dir=str(artifacts),
@@ -116,7 +121,7 @@ def play(
             cmdline=shlex.join(arguments),
             extravars=dict(variables),
             # ansible-runner would have no host's key checked; here that is as the user has configured it.
-            envvars={**environment(scratch, forks), "ANSIBLE_HOST_KEY_CHECKING": _checks_host_keys()},
+            envvars={**environment(scratch, forks), "ANSIBLE_HOST_KEY_CHECKING": checks_host_keys},
             event_handler=hand_on,
             cancel_callback=cancelled,
             quiet=True,
@@ -144,6 +149,7 @@ def _forget_environment(path: Path) -> None:
         return
 
 
+@functools.cache
 def _checks_host_keys() -> str:
     """Whether Ansible, as it is configured here, checks the keys of hosts."""
     from ansible.config.manager import ConfigManager

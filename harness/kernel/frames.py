@@ -7,6 +7,7 @@ import ctypes
 import errno
 import socket
 import struct
+import zlib
 from typing import Self
 
 from harness.kernel.links import link_statistics
@@ -32,16 +33,23 @@ _OFFLOAD = struct.Struct("=BBHHHH")
 _NEEDS_CHECKSUM, _SEGMENTS_TCPV4, _CHECKSUM_OFFSET = 1, 1, 16
 _IP_BYTES, _TCP_BYTES, _PACKET_MAX = 20, 20, 65535
 _TIMESPEC = struct.Struct("=qq")
-_NUMBER = struct.Struct("!Iq")
+_NUMBER, _SUM = struct.Struct("!Iq"), struct.Struct("!I")
+_NUMBERED = HEADER_BYTES + _SUM.size
+_SUMMED = slice(HEADER_BYTES, _NUMBERED)
 _SMALLEST = 60
 
 
 class FrameEnd:
-    """One end of a link: sends frames of ours to the other end, receives them with the kernel's time stamps."""
+    """One end of a link: sends frames of ours to the other end, receives them with the kernel's time stamps.
+
+    damaged: how many have come that were not as they were sent.
+    """
 
     def __init__(self, netns_fd: int, device: str, ifindex: int, mac: bytes, peer_mac: bytes) -> None:
         """Open the end of a link that is up. Raises OSError: EPERM without root, ENODEV if the device is gone."""
         self._head = peer_mac + mac + struct.pack("!H", ETHERTYPE)
+        self._own_head = mac + peer_mac + self._head[12:]
+        self.damaged = 0
         self._ifindex, self._netns_fd, self._device = ifindex, netns_fd, device
         with contextlib.ExitStack() as stack:
             with in_netns(netns_fd):
@@ -60,26 +68,29 @@ class FrameEnd:
 
     def send_many(self, size_bytes: int, count: int, number: int = 0, at_ns: int = 0) -> int:
         """Send the same frame `count` times, up to where the queue is full; how many went."""
-        body = _NUMBER.pack(number, at_ns)
-        frame = self._head + body + bytes(max(size_bytes, _SMALLEST) - HEADER_BYTES - len(body))
-        return _send_many(self._socket, frame, count)
+        room = max(size_bytes, _SMALLEST) - HEADER_BYTES - _SUM.size
+        body = _NUMBER.pack(number, at_ns).ljust(room, b"\0")
+        return _send_many(self._socket, self._head + _SUM.pack(zlib.crc32(body)) + body, count)
 
     def joined(self, mtu: int, count: int) -> JoinedFrames:
         """A sender of `count` full frames at once, to the same end. Close it. Raises OSError."""
         return JoinedFrames(self._netns_fd, self._device, self._head[:12], mtu, count)
 
     def received(self) -> list[tuple[int, int, int]]:
-        """(number, time sent, time received, both as given) of every frame that has arrived; times in ns since 1970."""
+        """(number, time sent, time received, both as given) of every whole frame that has come; in ns since 1970."""
         frames: list[tuple[int, int, int]] = []
         while True:
             try:
                 data, control, _, _ = self._socket.recvmsg(2048, 64)
             except BlockingIOError:
                 return frames
+            if data[:HEADER_BYTES] != self._own_head or _SUM.pack(zlib.crc32(data[_NUMBERED:])) != data[_SUMMED]:
+                self.damaged += 1
+                continue
             for level, kind, value in control:
                 if (level, kind) == (socket.SOL_SOCKET, _SCM_TIMESTAMPNS):
                     seconds, rest_ns = _TIMESPEC.unpack_from(value)
-                    number, sent_ns = _NUMBER.unpack_from(data, HEADER_BYTES)
+                    number, sent_ns = _NUMBER.unpack_from(data, _NUMBERED)
                     frames.append((number, sent_ns, seconds * 10**9 + rest_ns))
 
     def statistics(self) -> dict[str, int]:

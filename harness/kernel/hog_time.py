@@ -10,6 +10,7 @@ from functools import reduce
 
 from harness.kernel import proc, syscalls
 from harness.kernel.hostfiles import HOST
+from harness.kernel.over_tasks import OverTasks
 
 _VALUE_BYTES = 8
 
@@ -20,19 +21,22 @@ class HogTime:
 
     run_ns: by the scheduler, which ends a turn at the wake-up call of the task that is to come next. switched_ns: until
     that task really comes, None where that is not known. kernel_ns: in the kernel, by ticks: what they do there, and
-    what interrupts and softirqs took of their time.
+    what interrupts and softirqs took of their time. over_ns: the latter alone, exactly, None where that is not known.
     """
 
     run_ns: int = 0
     switched_ns: int | None = None
     kernel_ns: int = 0
+    over_ns: int | None = None
 
     def minus(self, before: HogTime) -> HogTime:
         """What was used since `before`."""
-        switched_ns = None
-        if self.switched_ns is not None and before.switched_ns is not None:
-            switched_ns = self.switched_ns - before.switched_ns
-        return HogTime(self.run_ns - before.run_ns, switched_ns, self.kernel_ns - before.kernel_ns)
+        return HogTime(
+            self.run_ns - before.run_ns,
+            _difference(self.switched_ns, before.switched_ns),
+            self.kernel_ns - before.kernel_ns,
+            _difference(self.over_ns, before.over_ns),
+        )
 
 
 class HogClock(ExitStack):
@@ -41,10 +45,14 @@ class HogClock(ExitStack):
     That costs a switch to or from a hog some 0.5 us (docs/statistics.md), and other switches next to nothing.
     """
 
-    def __init__(self, pids: Iterable[int] = ()) -> None:
-        """pids: the hogs' processes; threads and processes that they start later are in switched_ns too."""
+    def __init__(self, pids: Iterable[int] = (), softirqs: bool = False) -> None:
+        """pids: the hogs' processes; threads and processes that they start later are in switched_ns too.
+
+        softirqs: they have some of their own, which nothing tells from those that were taken over them.
+        """
         super().__init__()
         self._pids = list(pids)
+        self._over: OverTasks | None = None
         self._events: list[int] | None = []
         self._run_ns = 0
         try:
@@ -55,13 +63,21 @@ class HogClock(ExitStack):
         except OSError:  # no such events in this kernel, or not for us: a part of the hogs would look like all of them
             self.close()
             self._events = None
+        if self._pids and not softirqs:
+            with suppress(OSError):  # no such programs in this kernel, or not for us: ticks must do
+                self._over = self.enter_context(OverTasks(self._pids))
 
     def read(self) -> HogTime:
-        """Since the hogs began; switched_ns since the clock was made."""
+        """Since the hogs began; switched_ns and over_ns since the clock was made."""
         switched_ns = None if self._events is None else sum(map(_value_of, self._events))
         usage = reduce(proc.ProcessUsage.plus, map(_usage_of, self._pids), proc.ProcessUsage())
         self._run_ns = max(self._run_ns, usage.cpu_ns)  # of a hog that has ended nothing can be read any more
-        return HogTime(self._run_ns, switched_ns, usage.system_ns)
+        over_ns = None if self._over is None else self._over.read_ns()
+        return HogTime(self._run_ns, switched_ns, usage.system_ns, over_ns)
+
+
+def _difference(after: int | None, before: int | None) -> int | None:
+    return None if after is None or before is None else after - before
 
 
 def _threads_of(pids: Iterable[int]) -> list[int]:

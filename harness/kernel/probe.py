@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from harness.kernel import cgroup, ethtool, links, netdev, pidfd, qdiscs, syscalls
+from harness.kernel import cgroup, ethtool, links, netdev, pidfd, qdiscs, readback, syscalls
 from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.idle_states import limited_latency
 from harness.kernel.netlink import NetlinkError, NetlinkSocket
@@ -113,6 +113,16 @@ def _try_qdisc(sock: NetlinkSocket, kind: str) -> str:
         return qdiscs.missing_reason(kind) if error.errno == errno.ENOENT else str(error)
     sock.batch([qdiscs.delete_root(links.LOOPBACK_IFINDEX)])
     return ""
+
+
+def _seed_netem() -> None:
+    """Does netem keep a seed? An older one takes it without a word, and forgets it."""
+    with NetlinkSocket() as sock:
+        sock.batch(qdiscs.new_qdisc(links.LOOPBACK_IFINDEX, "netem", 1 << 16, qdiscs.ROOT, {"limit": 1, "seed": 7}))
+        seeds = [state.options.get("seed") for state in readback.dump(sock)]
+        sock.batch([qdiscs.delete_root(links.LOOPBACK_IFINDEX)])
+    if 7 not in seeds:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
 
 def _reason(capability: Capability) -> str:
@@ -278,6 +288,7 @@ CAPABILITIES = (
     Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", lambda: _set_napi(threaded=2)),
     Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", lambda: ethtool.coalesce(_DEVICE)),
     Capability("link-sizes", "gso_max_segs, gso_max_size, gro_max_size", "Linux 5.19", _set_sizes),
+    Capability("netem-seed", "seeds of netem's chance", "Linux 6.6 with netem", _seed_netem),
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", lambda: _write_sysfs(0, "queues/rx-0/rps_cpus")),
     Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _set_option("SO_BUSY_POLL", 50)),
     Capability("busy-poll-by-anybody", "SO_BUSY_POLL raised by any user", "", _raise_as_anybody),

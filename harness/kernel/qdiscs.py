@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
+from harness.kernel import netem
+from harness.kernel.netem import TICK_NS, U32_MAX, Options
 from harness.kernel.netlink import NLM_F_NEW, NLM_F_PUT, Request, attr, attr_text, attr_u32
 
-Options = Mapping[str, int | float]
 Encoder = Callable[[Options], bytes | None]
 
 ROOT = 0xFFFFFFFF
 BLACKHOLE = "blackhole"
 """The kind of qdisc that drops all that comes; every kernel with qdiscs has it."""
-TICK_NS = 64  # the unit of times in the older tc structures, on every kernel since 2.6.31
 
 _RTM_NEWQDISC, _RTM_DELQDISC, _RTM_NEWTCLASS = 36, 37, 40
 _TCA_KIND, TCA_OPTIONS = 1, 2
 TCMSG = struct.Struct("=BBHiIII")
-U32_MAX = 2**32 - 1
 
 # Sizes are counted with their Ethernet header and computed by the kernel; the alternative, linklayer 0,
 # would want the 1 KiB rate tables of old.
@@ -28,7 +27,6 @@ _LINKLAYER_ETHERNET = 1
 _RATESPEC = struct.Struct("=BBHhHI")
 
 CLASS_MINOR = 1
-_NETEM_RATE, _NETEM_RATE64 = 6, 8
 
 # Random early detection. Source: linux/pkt_sched.h.
 _RED_PARMS, _RED_STAB, _RED_MAX_P, _RED_ECN = 1, 2, 3, 1
@@ -36,14 +34,20 @@ _RED_STEPS = 256
 _RED_OLDEST = 31  # halvings after which an average has faded
 
 
-def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> list[Request]:
+def new_qdisc(
+    ifindex: int, kind: str, handle: int, parent: int, options: Options, table: Sequence[int] = ()
+) -> list[Request]:
     """The requests that install a qdisc. The kernel answers ENOENT when it has no such kind.
 
-    Options by kind: tbf, htb {rate_bps, burst_bytes, limit_bytes (tbf)}; hfsc {rate_bps}; red: see _red;
-    netem {rate_bps, delay_ns, jitter_ns, loss, duplicate, reorder (shares), limit}; the others {limit}, none meaning
-    the kernel's default. For htb and hfsc it is the qdisc and its one class, HANDLE:1, to which all packets go.
+    Options by kind: tbf, htb {rate_bps, burst_bytes, limit_bytes (tbf)}; hfsc {rate_bps}; red: see _red; netem: see
+    kernel.netem; the others {limit, ce_threshold_us, ecn} as far as they have them, none meaning the kernel's default.
+    For htb and hfsc it is the qdisc and its one class, HANDLE:1, to which all packets go. table: of netem, what its
+    delay is drawn from, in 1/8192 of the jitter; none for an even spread.
     """
-    made = [_tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, _encoded(kind, tuple(options.items())))]
+    encoded = _encoded(kind, tuple(options.items()))
+    if table:
+        encoded = (encoded or b"") + netem.table_attribute(table)
+    made = [_tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, encoded)]
     if kind in _CLASSES:
         payload = _CLASSES[kind](options)
         made.append(_tc(_RTM_NEWTCLASS, ifindex, kind, handle | CLASS_MINOR, handle, payload))
@@ -51,7 +55,8 @@ def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Option
 
 
 def change_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> Request:
-    """The request that gives an installed qdisc other options, as in `new_qdisc`; what waits in it stays.
+    """The request that gives an installed qdisc other options, as in `new_qdisc`; what waits in it stays, as does the
+    table of netem.
 
     For htb and hfsc that is their class.
     """
@@ -122,25 +127,6 @@ def _hfsc_class(options: Options) -> bytes:
     return attr(1, curve) + attr(2, curve) + attr(3, curve)
 
 
-def _netem(options: Options) -> bytes:
-    delay, jitter = int(options.get("delay_ns", 0)), int(options.get("jitter_ns", 0))
-    reorder = _probability(options.get("reorder", 0))
-    fixed = struct.pack(
-        "=6I",
-        min(delay // TICK_NS, U32_MAX),
-        int(options["limit"]),
-        _probability(options.get("loss", 0)),
-        1 if reorder else 0,  # gap: without one there is no reordering, whatever its probability
-        _probability(options.get("duplicate", 0)),
-        min(jitter // TICK_NS, U32_MAX),
-    )
-    exact = attr(10, struct.pack("=q", delay)) + attr(11, struct.pack("=q", jitter))
-    if rate := int(options.get("rate_bps", 0)) // 8:
-        exact += attr(_NETEM_RATE, struct.pack("=IiIi", min(rate, U32_MAX), 0, 0, 0))
-        exact += attr(_NETEM_RATE64, struct.pack("=Q", rate)) if rate > U32_MAX else b""
-    return fixed + (attr(3, struct.pack("=II", reorder, 0)) if reorder else b"") + exact
-
-
 def _red(options: Options) -> bytes:
     """{limit, min, max, avpkt (bytes), burst (packets), red_rate_bps, probability, ecn (0, 1)} as TCA_OPTIONS."""
     low, high = int(options["min"]), int(options["max"])
@@ -179,28 +165,35 @@ def _red_idle(weight: int, packet: int, rate_bps: float) -> tuple[bytes, int]:
     return bytes([*steps, _RED_OLDEST]), cell
 
 
-def _probability(share: float) -> int:
-    return round(share * U32_MAX)
-
-
 def _limited(encode: Callable[[int], bytes]) -> Encoder:
     """The encoder of a qdisc with a limit: nothing without it, for an empty structure would be a limit of 0."""
     return lambda options: encode(int(options["limit"])) if "limit" in options else None
 
 
+def _numbered(kind: str) -> Encoder:
+    """The encoder of a qdisc each of whose options is an attribute."""
+    numbers = LEAF_ATTRIBUTES[kind]
+    return lambda options: b"".join(attr_u32(numbers[name], int(value)) for name, value in options.items()) or None
+
+
+# The attribute of each option of ours, 32 bits. Of dualpi2 the threshold is that of its queue for L4S.
+LEAF_ATTRIBUTES: dict[str, dict[str, int]] = {
+    "fq": {"limit": 1, "ce_threshold_us": 12},
+    "codel": {"limit": 2, "ecn": 4, "ce_threshold_us": 5},
+    "fq_codel": {"limit": 2, "ecn": 4, "ce_threshold_us": 7},
+    "dualpi2": {"limit": 1, "ce_threshold_us": 8},
+}
 _ENCODERS: dict[str, Encoder] = {
     "tbf": _tbf,
     # A default that names no class would let everything pass unshaped; ours is installed with the qdisc.
     "htb": lambda _: attr(2, struct.pack("=5I", 3, 10, CLASS_MINOR, 0, 0)),
     "hfsc": lambda _: struct.pack("=H", CLASS_MINOR),
     "red": lambda options: _red(options) if options else None,
-    "netem": _netem,
+    "netem": netem.encoded,
     "pfifo": _limited(struct.Struct("=I").pack),
     "bfifo": _limited(struct.Struct("=I").pack),
     "sfq": _limited(lambda limit: struct.pack("=IiIII", 0, 0, limit, 0, 0)),
-    "fq": _limited(partial(attr_u32, 1)),
-    "codel": _limited(partial(attr_u32, 2)),
-    "fq_codel": _limited(partial(attr_u32, 2)),
+    **{kind: _numbered(kind) for kind in LEAF_ATTRIBUTES},
     "cake": lambda _: None,
 }
 KINDS = tuple(_ENCODERS)
@@ -214,6 +207,9 @@ def missing_reason(kind: str) -> str:
 
 def missing_remedy(kind: str) -> str:
     """What a user can do about a missing qdisc kind."""
+    if kind == "dualpi2":
+        # Neither Debian's kernels nor the provided guests' have it so far.
+        return f"use a kernel of Linux 6.17 or newer that has CONFIG_NET_SCH_{kind.upper()}, or another kind"
     return (
         f"load the module sch_{kind} (on Ubuntu: package linux-modules-extra), or use a kernel that has "
         f"CONFIG_NET_SCH_{kind.upper()}, as the generic kernels of Debian and Ubuntu have; "

@@ -8,33 +8,29 @@ read, and a testbed without shaping goes without.
 from __future__ import annotations
 
 import struct
-import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.kernel import netem
+from harness.kernel.netem import TICK_NS, U32_MAX, Options, Values
 from harness.kernel.netlink import NLM_F_DUMP, NetlinkSocket, Request, attrs, u32
 from harness.kernel.netns import in_netns
-from harness.kernel.qdiscs import CLASS_MINOR, TCA_OPTIONS, TCMSG, TICK_NS, U32_MAX, Options
+from harness.kernel.qdiscs import CLASS_MINOR, LEAF_ATTRIBUTES, TCA_OPTIONS, TCMSG
 
 _RTM_GETQDISC, _RTM_GETTCLASS = 38, 42
 _HEADER_BYTES = 16
 
-# What pyroute2 0.9.7 lacks, and we decode ourselves: the options of fq, bfifo, red and classes of hfsc ...
-_FQ_PLIMIT = 1
+# What pyroute2 0.9.7 lacks, and we decode ourselves: the options of fq, dualpi2, bfifo, red and classes of hfsc, some
+# of netem's, and the finer form of a field that pyroute2 does decode.
 _RED_PARMS, _HFSC_USC = 1, 3
-# ... and three attributes, each the finer form of a field that pyroute2 does decode (see _finer).
 _TBF_RATE64 = 4
-_NETEM_FIXED_BYTES, _NETEM_LATENCY64, _NETEM_JITTER64 = 24, 10, 11
-_NETEM_RATE64 = 8
 
 # A class of htb among the kinds, which has options of its own.
 _HTB_CLASS = "htb class"
 _TCA_KIND = 1
 # Counters are read twice a run for each qdisc: struct gnet_stats_basic and gnet_stats_queue, by ourselves.
 _TCA_STATS2, _BASIC, _QUEUE = 7, 1, 3
-
-Values = dict[str, int | float]
 
 # What options say is in their bytes alone: a topology has many of the same.
 _KNOWN_MOST = 4096
@@ -139,7 +135,7 @@ def _class_rate(sock: NetlinkSocket, qdisc: QdiscState) -> Values:
 
 def _tbf(options: Any, raw: bytes) -> Values:
     parameters = options.get_attr("TCA_TBF_PARMS")
-    rate = _finer(parameters["rate"], attrs(raw).get(_TBF_RATE64))
+    rate = netem.finer(parameters["rate"], attrs(raw).get(_TBF_RATE64))
     return {
         "rate_bps": rate * 8,
         "burst_bytes": _ticks_to_bytes(parameters["buffer"], rate),
@@ -164,26 +160,15 @@ def _red(_: Any, raw: bytes) -> Values:
     return {"limit": limit, "min": low, "max": high, "ecn": flags & 1}
 
 
-def _netem(options: Any, raw: bytes) -> Values:
-    finer = attrs(raw, _NETEM_FIXED_BYTES)
-    # Without a gap there is no reordering, whatever its probability.
-    reorder = options.get_attr("TCA_NETEM_REORDER") if options["gap"] else None
-    rate = options.get_attr("TCA_NETEM_RATE")
-    paced = {"rate_bps": 8 * _finer(rate["rate"], finer.get(_NETEM_RATE64))} if rate and rate["rate"] else {}
-    return {
-        **paced,
-        "delay_ns": _finer(options["delay"], finer.get(_NETEM_LATENCY64), TICK_NS),
-        "jitter_ns": _finer(options["jitter"], finer.get(_NETEM_JITTER64), TICK_NS),
-        "loss": options["loss"] / U32_MAX,
-        "duplicate": options["duplicate"] / U32_MAX,
-        "reorder": reorder["prob_reorder"] / U32_MAX if reorder else 0,
-        "limit": options["limit"],
-    }
+def _numbered(kind: str) -> Callable[[Any, bytes], Values]:
+    """The reader of a qdisc each of whose options is an attribute; pyroute2 does not know all of them."""
+    numbers = LEAF_ATTRIBUTES[kind]
 
+    def read(_: Any, raw: bytes) -> Values:
+        attributes = attrs(raw)
+        return {name: u32(attributes[number]) for name, number in numbers.items() if number in attributes}
 
-def _fq(_: Any, raw: bytes) -> Values:
-    attributes = attrs(raw)
-    return {"limit": u32(attributes[_FQ_PLIMIT])} if _FQ_PLIMIT in attributes else {}
+    return read
 
 
 # What the kernel keeps of red only in forms from which it cannot be told again: logarithms and a table.
@@ -192,25 +177,14 @@ _NOT_TOLD = ("avpkt", "burst", "probability", "red_rate_bps")
 _READERS: Mapping[str, Callable[[Any, bytes], Values]] = {
     "tbf": _tbf,
     "red": _red,
-    "netem": _netem,
+    "netem": netem.decoded,
     # pyroute2 takes the limit of pfifo for a signed number.
     "pfifo": lambda options, _: {"limit": options["limit"] & U32_MAX},
     "bfifo": lambda _, raw: {"limit": u32(raw)},
     "sfq": lambda options, _: {"limit": options["limit"]},
-    "fq": _fq,
-    "codel": lambda options, _: {"limit": options.get_attr("TCA_CODEL_LIMIT")},
-    "fq_codel": lambda options, _: {"limit": options.get_attr("TCA_FQ_CODEL_LIMIT")},
+    **{kind: _numbered(kind) for kind in LEAF_ATTRIBUTES},
     _HTB_CLASS: _htb_class,
 }
-
-
-def _finer(coarse: int, exact: bytes | None, unit: int = 1) -> int:
-    """A 32-bit count of `unit`s that pyroute2 decoded, or the 64-bit attribute, where there is one that agrees."""
-    if exact is not None:
-        value = int.from_bytes(exact, sys.byteorder)
-        if min(value // unit, U32_MAX) == coarse:
-            return value
-    return coarse * unit
 
 
 def _ticks_to_bytes(ticks: int, rate_bytes: int) -> int:
@@ -227,7 +201,8 @@ def differences(requested: Options, read_back: Options) -> list[str]:
     for name, want in requested.items():
         if name in _NOT_TOLD:
             continue
-        got = read_back.get(name)
+        # Of what the kernel leaves out where it is 0.
+        got = read_back.get(name, None if want else 0)
         if got is None or abs(got - want) > _rounding(name, want, requested):
             words.append(f"{name} {got if got is not None else 'missing'} instead of {want}")
     return words
@@ -238,6 +213,9 @@ def _rounding(name: str, want: float, requested: Options) -> float:
         return 7
     if name == "burst_bytes":
         return 1 + want / 1000 + 2 * TICK_NS * 1e-9 * requested["rate_bps"] / 8
-    if name in ("loss", "duplicate", "reorder"):
+    if name in netem.SHARES:
         return 1e-9
+    if name == "ce_threshold_us":
+        # codel counts in 1.024 us.
+        return 2
     return 0

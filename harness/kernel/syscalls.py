@@ -27,9 +27,7 @@ _BPF = {"x86_64": 321, "aarch64": 280}
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 _PERF_SOFTWARE, _PERF_TASK_CLOCK, _PERF_INHERIT, _PERF_CLOEXEC = 1, 1, 2, 8
 _PERF_ATTR_BYTES = 64
-_BPF_PROG_LOAD, _BPF_PROG_TYPE_XDP, _BPF_ATTR_BYTES = 5, 6, 128
-# r0 = XDP_PASS; exit.
-_PASS = struct.pack("<BBhi", 0xB7, 0, 0, 2) + struct.pack("<BBhi", 0x95, 0, 0, 0)
+_BPF_ATTR_BYTES = 128
 _FSCONFIG_CMD_CREATE = 6
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 
@@ -119,13 +117,6 @@ def bpf(command: int, attributes: bytes) -> int:
     """bpf(2); what it returns, often a descriptor. Raises OSError: EPERM, ENOSYS on other machines."""
     held_attributes = ctypes.create_string_buffer(attributes, _BPF_ATTR_BYTES)
     return _check(_libc().syscall(_number(_BPF, "bpf"), command, held_attributes, _BPF_ATTR_BYTES), "bpf")
-
-
-def load_xdp(program: bytes = _PASS) -> int:
-    """A descriptor of an XDP program, by default one that lets every packet pass. Raises OSError, as bpf does."""
-    code, licence = ctypes.create_string_buffer(program), ctypes.create_string_buffer(b"GPL")
-    places = (ctypes.addressof(code), ctypes.addressof(licence))
-    return bpf(_BPF_PROG_LOAD, struct.pack("=IIQQ", _BPF_PROG_TYPE_XDP, len(program) // 8, *places))
 
 
 def bind(fd: int, address: bytes) -> None:

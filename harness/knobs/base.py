@@ -163,6 +163,11 @@ class Knob(BaseModel):
         values = [(name, list(value) if isinstance(value, tuple) else value) for name, value in keys]
         return [Setting(self.target, name, value) for name, value in values if value is not None]
 
+    def named_cpus(self) -> dict[str, tuple[int, ...]]:
+        """By field, the CPUs that it names, which the machine then has to have."""
+        cpus = getattr(self, "cpus", None)
+        return {} if cpus is None else {"cpus": cpus}
+
     def effect(self, seen: Seen) -> KnobEffect:
         """Judge from what was seen during the run; reading back was already checked when it was applied."""
         return KnobEffect(None, "read back as requested; no counter shows whether it acted")

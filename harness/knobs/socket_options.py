@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting
-from harness.units import Count, OnOff, RateBps
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting
+from harness.units import CPU_MAX, Count, OnOff, RateBps
 
 _BITS, _MOST_BPS = 8, 8 * (2**31 - 1)
 
@@ -22,8 +22,10 @@ class SocketTuning(Knob):
     scope = "socket"
     phase = "sockets"
 
-    incoming_cpu: U31 | None = Field(
+    incoming_cpu: Count | None = Field(
         None,
+        ge=0,
+        le=CPU_MAX,
         description="SO_INCOMING_CPU: of sockets that share a port (SO_REUSEPORT), this one gets what comes in on "
         "that CPU",
     )
@@ -57,6 +59,10 @@ class SocketTuning(Knob):
             ("TCP_QUICKACK", None if self.quickack is None else int(self.quickack), False),
         )
         return [Setting("socket", name, value, lasts) for name, value, lasts in options if value is not None]
+
+    def named_cpus(self) -> dict[str, tuple[int, ...]]:
+        """The one that the sockets are to get: the kernel takes any number, and then no packet."""
+        return {} if self.incoming_cpu is None else {"incoming_cpu": (self.incoming_cpu,)}
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Nothing where all that is set is of TCP and there is none; else no counter tells."""

@@ -27,6 +27,10 @@ class Xps(Knob):
         """A mask for each queue."""
         return [Setting("tx_queue", "xps_cpus", list(cpus), queues=(queue,)) for queue, cpus in enumerate(self.queues)]
 
+    def named_cpus(self) -> dict[str, tuple[int, ...]]:
+        """Those of all queues."""
+        return {"queues": tuple(sorted({cpu for cpus in self.queues for cpu in cpus}))}
+
     def effect(self, seen: Seen) -> KnobEffect:
         """Unknown: what a queue sent is counted by some drivers only, and flows may have chosen the same by chance."""
         return KnobEffect(None, "read back as requested; the NAPIs that fed the other end show which queues were used")

@@ -92,6 +92,13 @@ void answer_sent(struct server *server, int socket, const struct answer *answer)
         continue;
 }
 
+static int send_reply(struct server *server, int socket, const struct answer *answer, int64_t patience_ns)
+{
+    if (server->zerocopy != NULL)
+        return zerocopy_send(server->zerocopy, socket, answer->data, answer->bytes, patience_ns);
+    return channel_send(socket, answer->data, answer->bytes, NULL, patience_ns);
+}
+
 bool answer_stream(struct server *server, int socket, unsigned char *buffer, size_t *have, int64_t patience_ns)
 {
     size_t done = 0;
@@ -105,11 +112,13 @@ bool answer_stream(struct server *server, int socket, unsigned char *buffer, siz
         }
         if (bytes == 0 || bytes > *have - done)
             break;
+        if (server->zerocopy != NULL)
+            server->reply = zerocopy_room(server->zerocopy);
         const struct answer answer = answer_make(server, buffer + done, bytes);
 
         if (answer.data == NULL)
             return false;
-        if (channel_send(socket, answer.data, answer.bytes, NULL, patience_ns) != 0) {
+        if (send_reply(server, socket, &answer, patience_ns) != 0) {
             server->send_errors++;
             return false;
         }

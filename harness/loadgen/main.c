@@ -18,6 +18,7 @@
 #include "pages.h"
 #include "queues.h"
 #include "server.h"
+#include "wire.h"
 
 static const char help[] =
     "usage: pollbench-loadgen [LAUNCH OPTIONS] MODE [MODE OPTIONS]\n"
@@ -52,6 +53,8 @@ static const char help[] =
     "  links  --timetable FILE                              changes links at their times, from the line go until SIGTERM\n"
     "  queues --list FILE --every-ns N --points N --series FILE   looks into queues, from the line go until SIGTERM\n"
     "  capture --list FILE                                  keeps the last packets of links until SIGTERM\n"
+    "  wire   --in NETNS --devices LIST --protocol udp|tcp --port N --records FILE --most N\n"
+    "                                                       notes when packets of a port pass, until SIGTERM\n"
     "SIZES: BYTES, uniform:A-B, exp:MEAN:MAX, etc-key or etc-value; give a server the client's\n"
     "socket options:\n"
     "  --busy-poll USECS --prefer-busy-poll 0|1 --busy-poll-budget PACKETS\n"
@@ -88,7 +91,7 @@ int main(int argc, char **argv)
     } modes[] = {
         {"server", server_main}, {"client", client_main}, {"hog", hog_main}, {"exec", exec_main}, {"fwcfg", fwcfg_main},
         {"pages", pages_main}, {"links", changes_main}, {"queues", queues_main},
-        {"capture", capture_main},
+        {"capture", capture_main}, {"wire", wire_main},
     };
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -104,5 +107,5 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[at], modes[i].name) == 0)
             return modes[i].run(argc - at - 1, argv + at + 1);
-    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg pages links queues capture");
+    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg pages links queues capture wire");
 }

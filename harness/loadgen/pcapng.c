@@ -69,7 +69,7 @@ static void forget(struct pcapng_ring *ring, size_t bytes)
     ring->used -= bytes;
 }
 
-void pcapng_ring_add(struct pcapng_ring *ring, const struct pcapng_packet *packet)
+void pcapng_ring_add(struct pcapng_ring *ring, const struct tap_packet *packet)
 {
     static const uint8_t zeros[4];
     const size_t bytes = sizeof(struct packet_head) + padded(packet->kept) + sizeof(struct packet_tail);

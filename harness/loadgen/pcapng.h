@@ -7,12 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-struct pcapng_packet {
-    uint64_t at_ns; /* since 1970 */
-    uint32_t kept, length; /* bytes of `data`; bytes on the wire */
-    bool outbound;
-    const void *data;
-};
+#include "tap.h"
 
 /* The packets of one device: as many of the last as fit in `room` bytes, as blocks of the file. */
 struct pcapng_ring {
@@ -23,7 +18,7 @@ struct pcapng_ring {
 };
 
 void pcapng_ring_open(struct pcapng_ring *ring, size_t room, uint32_t interface);
-void pcapng_ring_add(struct pcapng_ring *ring, const struct pcapng_packet *packet);
+void pcapng_ring_add(struct pcapng_ring *ring, const struct tap_packet *packet);
 /* Writes the oldest of the packets of all rings until none is left. False where the file cannot take it. */
 bool pcapng_write_packets(FILE *out, struct pcapng_ring *rings, size_t count);
 

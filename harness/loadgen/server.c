@@ -15,6 +15,8 @@
 #include "uring.h"
 
 #define THREADS_MAX 10000
+/* As many as the kernel takes in one call. */
+#define BATCH_MAX 1024
 
 static struct server_plan read_options(int argc, char **argv)
 {
@@ -37,6 +39,9 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--stall", .text = &stall},
         {.name = "--uring-napi", .number = &o.tracking, .choices = uring_tracking_names},
         {.name = "--udp-gro", .flag = &o.udp_gro},
+        {.name = "--multishot", .flag = &o.multishot},
+        {.name = "--zerocopy", .flag = &o.zerocopy},
+        {.name = "--batch", .number = &o.batch, .low = 2, .high = BATCH_MAX},
         {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
         SOCKOPTS_TABLE(&o.sockopts),
         XSK_TABLE(&o.xsk),
@@ -55,8 +60,14 @@ static struct server_plan read_options(int argc, char **argv)
         fail_usage("--epoll-busy-poll", "goes with --wait epoll");
     if (o.udp_gro && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.style == WAIT_URING))
         fail_usage("--udp-gro", "goes with --protocol udp, and neither with --phases nor with --wait uring");
+    if (o.batch > 0 && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.udp_gro || o.style == WAIT_URING))
+        fail_usage("--batch", "goes with --protocol udp, and not with --phases, --udp-gro or --wait uring");
+    if (o.multishot && ((enum protocol)protocol != PROTOCOL_TCP || o.style != WAIT_URING))
+        fail_usage("--multishot", "goes with --protocol tcp and --wait uring");
+    if (o.zerocopy && ((enum protocol)protocol != PROTOCOL_TCP || phases || o.style == WAIT_URING || !o.framing.sized))
+        fail_usage("--zerocopy", "goes with --protocol tcp and --response-size, not with --phases or --wait uring");
     xsk_check(&o.xsk, (enum protocol)protocol, o.style, &o.framing,
-              o.threads == 1 && !phases && !o.udp_gro);
+              o.threads == 1 && !phases && !o.udp_gro && o.batch == 0);
     if (o.thread_cpus != NULL)
         cpulist_check(o.thread_cpus);
     o.service = service_read(service, stall);
@@ -70,6 +81,8 @@ void server_welcome(struct server *server, int socket)
     sockopts_apply_tcp(&server->plan->sockopts, socket);
     if (server->stamping != NULL)
         stamping_begin(server->stamping, socket, true);
+    if (server->zerocopy != NULL)
+        zerocopy_begin(server->zerocopy, socket);
     server->connections++;
     server->options = sockopts_read(socket);
 }
@@ -91,6 +104,8 @@ int server_accept(struct server *server, int flags)
 void server_close(struct server *server, int socket)
 {
     napi_ids_add(&server->napi_ids, socket);
+    if (server->zerocopy != NULL)
+        zerocopy_end(server->zerocopy, socket);
     close(socket);
 }
 
@@ -131,7 +146,10 @@ static struct server *make_servers(const struct server_plan *plan, int64_t *port
         servers[i].plan = plan;
         servers[i].index = i;
         servers[i].rng = rng_make(plan->seed, (uint64_t)i);
-        servers[i].reply = calloc(1, (size_t)plan->framing.response.high);
+        if (plan->zerocopy)
+            servers[i].zerocopy = zerocopy_make((size_t)plan->framing.response.high);
+        servers[i].reply = plan->zerocopy ? zerocopy_room(servers[i].zerocopy)
+                                          : calloc(1, (size_t)plan->framing.response.high);
         servers[i].stamping = plan->framing.phases ? calloc(1, sizeof *servers[i].stamping) : NULL;
         if (servers[i].reply == NULL || (plan->framing.phases && servers[i].stamping == NULL))
             fail("reserve memory for a message", NULL, ENOMEM);
@@ -161,8 +179,12 @@ static void run_loop(struct server *server)
 
     if (server->xsk != NULL)
         server_run_xsk(server);
+    else if (plan->multishot)
+        server_run_multishot(server);
     else if (plan->style == WAIT_URING)
         server_run_uring(server);
+    else if (plan->batch > 0)
+        server_run_batched(server);
     else if (plan->at.protocol == PROTOCOL_UDP)
         server_run_udp(server);
     else if (is_serial(plan))
@@ -200,7 +222,9 @@ static void free_servers(struct server *servers, int64_t count)
     for (int64_t i = 0; i < count; i++) {
         if (servers[i].xsk != NULL)
             xsk_close(servers[i].xsk);
-        free(servers[i].reply);
+        if (servers[i].zerocopy == NULL)
+            free(servers[i].reply);
+        zerocopy_free(servers[i].zerocopy);
         free(servers[i].stamping);
     }
     free(servers);

@@ -16,6 +16,7 @@
 #include "uring.h"
 #include "usage.h"
 #include "xsk.h"
+#include "zerocopy.h"
 
 /* What all serving threads have in common. */
 struct server_plan {
@@ -25,11 +26,24 @@ struct server_plan {
     enum wait_style style;
     int64_t tracking; /* of uring_tracking_names */
     bool udp_gro;
+    bool multishot; /* --wait uring, TCP: a receive goes on until told otherwise */
+    bool zerocopy; /* TCP: replies are sent from where they were made */
+    int64_t batch; /* UDP: datagrams of one system call at most; 0: one by one */
     struct framing framing;
     struct service service;
     int64_t threads;
     const char *thread_cpus; /* NULL: not pinned beyond the launch option */
     uint64_t seed;
+};
+
+/* What calls that take and send several datagrams did. */
+struct batched {
+    int64_t receive_calls, received, most, send_calls, sent;
+};
+
+/* Receives asked for, what they brought, and after how many the kernel said that more will come unasked. */
+struct multishot {
+    int64_t armed, receives, more;
 };
 
 /* What a serving thread has, and what it has seen. */
@@ -42,6 +56,7 @@ struct server {
     struct xsk *xsk;    /* --socket af_xdp, else NULL: `socket` is its descriptor */
     struct rng rng;
     unsigned char *reply;      /* sized messages are answered from here */
+    struct zerocopy *zerocopy; /* with --zerocopy, else NULL; `reply` is then memory of its own */
     struct stamping *stamping; /* with phases, else NULL */
     uint64_t stamped;          /* with phases: the reply whose time stamp came last, and the stamp */
     int64_t stamped_ns;
@@ -49,6 +64,8 @@ struct server {
     int64_t requests, bytes, connections, service_ns;
     int64_t send_errors; /* replies the kernel refused to send */
     int64_t malformed;   /* not a request of ours */
+    struct batched batched;     /* with --batch */
+    struct multishot multishot; /* with --multishot */
     struct napi_ids napi_ids;
     struct sockopts_found options; /* as read back from the last accepted socket, or else from `socket` */
     struct usage usage;
@@ -56,6 +73,8 @@ struct server {
 
 /* Each returns once asked to stop. */
 void server_run_udp(struct server *server);
+/* UDP, several datagrams of one call. */
+void server_run_batched(struct server *server);
 /* TCP, one connection at a time: the style that waits on a single socket. */
 void server_run_serial(struct server *server);
 /* TCP, any number of connections at once, spinning over them, or over poll or epoll. */
@@ -64,6 +83,8 @@ void server_run_multiplexed(struct server *server);
 void server_run_xsk(struct server *server);
 /* UDP and TCP over io_uring. */
 void server_run_uring(struct server *server);
+/* TCP over io_uring, by receives that go on. */
+void server_run_multishot(struct server *server);
 
 /* Accepts one connection with `flags` of accept4(); -1 if there was none after all. */
 int server_accept(struct server *server, int flags);

@@ -104,6 +104,8 @@ static bool serve(struct server *server, struct connection *connection)
 
 static void handle(struct server *server, struct connections *table, struct connection *connection)
 {
+    if (connection != NULL && server->zerocopy != NULL)
+        zerocopy_take(server->zerocopy, connection->socket);
     if (connection == NULL)
         accept_one(server, table);
     else if (!serve(server, connection))

@@ -19,6 +19,52 @@ static void event_threads(const struct server *servers, int64_t count)
     event_array_end();
 }
 
+static void add_batched(struct batched *total, const struct batched *one)
+{
+    total->receive_calls += one->receive_calls;
+    total->received += one->received;
+    total->send_calls += one->send_calls;
+    total->sent += one->sent;
+    if (one->most > total->most)
+        total->most = one->most;
+}
+
+static void event_batched(const struct batched *batched)
+{
+    event_object("batch");
+    event_int("receive_calls", batched->receive_calls);
+    event_int("received", batched->received);
+    event_int("most", batched->most);
+    event_int("send_calls", batched->send_calls);
+    event_int("sent", batched->sent);
+    event_object_end();
+}
+
+static void event_multishot(const struct multishot *multishot)
+{
+    event_object("multishot");
+    event_int("armed", multishot->armed);
+    event_int("receives", multishot->receives);
+    event_int("more", multishot->more);
+    event_object_end();
+}
+
+static void event_zerocopy(const struct server *servers, int64_t count)
+{
+    struct zerocopy total = {0};
+
+    for (int64_t i = 0; i < count; i++) {
+        total.sends += servers[i].zerocopy->sends;
+        total.completed += servers[i].zerocopy->completed;
+        total.copied += servers[i].zerocopy->copied;
+    }
+    event_object("zerocopy");
+    event_int("sends", total.sends);
+    event_int("completed", total.completed);
+    event_int("copied", total.copied);
+    event_object_end();
+}
+
 /* The options are those of the socket accepted last, by whichever thread. */
 static struct server add_up(const struct server *servers, int64_t count)
 {
@@ -31,6 +77,10 @@ static struct server add_up(const struct server *servers, int64_t count)
         total.service_ns += servers[i].service_ns;
         total.send_errors += servers[i].send_errors;
         total.malformed += servers[i].malformed;
+        total.multishot.armed += servers[i].multishot.armed;
+        total.multishot.receives += servers[i].multishot.receives;
+        total.multishot.more += servers[i].multishot.more;
+        add_batched(&total.batched, &servers[i].batched);
         napi_ids_merge(&total.napi_ids, &servers[i].napi_ids);
         if (servers[i].connections > 0)
             total.options = servers[i].options;
@@ -48,6 +98,12 @@ void server_report(const struct server *servers, const struct server_plan *plan)
     event_int("connections", total.connections);
     event_int("send_errors", total.send_errors);
     event_int("malformed", total.malformed);
+    if (plan->batch > 0)
+        event_batched(&total.batched);
+    if (plan->multishot)
+        event_multishot(&total.multishot);
+    if (plan->zerocopy)
+        event_zerocopy(servers, plan->threads);
     napi_ids_event(&total.napi_ids);
     event_threads(servers, plan->threads);
     service_event(&plan->service, total.service_ns);

@@ -230,6 +230,7 @@ void server_run_uring(struct server *server)
 {
     struct uring_connection *list = NULL;
     uint64_t user_data;
+    uint32_t flags;
     int result;
 
     channel_prepare(server->socket, WAIT_BLOCKING, NO_TIMEOUT);
@@ -239,7 +240,7 @@ void server_run_uring(struct server *server)
         request_accept(server);
     while (!stop_requested) {
         (void)uring_wait(&server->uring);
-        while (uring_completion(&server->uring, &user_data, &result)) {
+        while (uring_completion(&server->uring, &user_data, &result, &flags)) {
             uring_make_room(&server->uring);
             complete(server, &list, user_data, result);
         }

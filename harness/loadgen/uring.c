@@ -20,7 +20,8 @@
 #ifndef IORING_SETUP_DEFER_TASKRUN
 #define IORING_SETUP_DEFER_TASKRUN (1u << 13)
 #endif
-#define REGISTER_NAPI 27u /* IORING_REGISTER_NAPI, Linux 6.9 */
+#define REGISTER_NAPI 27u    /* IORING_REGISTER_NAPI, Linux 6.9 */
+#define REGISTER_BUFFERS 22u /* IORING_REGISTER_PBUF_RING, Linux 5.19 */
 
 /* struct io_uring_napi */
 struct napi_busy_poll {
@@ -33,6 +34,16 @@ struct napi_busy_poll {
 };
 
 _Static_assert(sizeof(struct napi_busy_poll) == 16, "as the kernel has it");
+
+/* struct io_uring_buf_reg */
+struct buffer_ring {
+    uint64_t address;
+    uint32_t entries;
+    uint16_t group, flags;
+    uint64_t reserved[3];
+};
+
+_Static_assert(sizeof(struct buffer_ring) == 40 && sizeof(struct uring_buffer) == 16, "as the kernel has them");
 
 enum { OPERATION_REGISTER, OPERATION_ADD_ID };
 
@@ -153,7 +164,16 @@ int uring_wait(struct uring *ring)
     return enter(ring, 1);
 }
 
-bool uring_completion(struct uring *ring, uint64_t *user_data, int *result)
+void uring_provide(const struct uring *ring, const struct uring_buffer *buffers, uint32_t count, uint16_t group)
+{
+    const struct buffer_ring wanted = {
+        .address = (uint64_t)(uintptr_t)buffers, .entries = count, .group = group};
+
+    if (syscall(SYS_io_uring_register, ring->fd, REGISTER_BUFFERS, &wanted, 1) != 0)
+        refuse("provide buffers");
+}
+
+bool uring_completion(struct uring *ring, uint64_t *user_data, int *result, uint32_t *flags)
 {
     const unsigned int head = *ring->cq_head;
 
@@ -161,6 +181,7 @@ bool uring_completion(struct uring *ring, uint64_t *user_data, int *result)
         return false;
     *user_data = ring->cqes[head & ring->cq_mask].user_data;
     *result = ring->cqes[head & ring->cq_mask].res;
+    *flags = ring->cqes[head & ring->cq_mask].flags;
     atomic_store_explicit((_Atomic unsigned int *)ring->cq_head, head + 1, memory_order_release);
     return true;
 }

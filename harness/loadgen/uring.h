@@ -36,6 +36,17 @@ struct io_uring_sqe *uring_request(struct uring *ring);
 /* Submits, and waits until something is complete. Returns 0, or -1 with errno EINTR. */
 int uring_wait(struct uring *ring);
 /* Takes the next completion. False: there is none. */
-bool uring_completion(struct uring *ring, uint64_t *user_data, int *result);
+bool uring_completion(struct uring *ring, uint64_t *user_data, int *result, uint32_t *flags);
+
+/* A buffer that receives may take, in a ring of them: struct io_uring_buf of the kernel, whose first has the tail. */
+struct uring_buffer {
+    uint64_t address;
+    uint32_t bytes;
+    uint16_t id, tail;
+};
+
+/* Has receives of this group take their buffers from that ring, of a power of two. Ends the program, naming what the
+ * kernel needs. */
+void uring_provide(const struct uring *ring, const struct uring_buffer *buffers, uint32_t count, uint16_t group);
 
 #endif

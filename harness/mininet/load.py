@@ -48,6 +48,7 @@ def load_graph(request: TopoRequest, where: str, *, rehearsed: bool = True, pati
                 child.communicate(question)
             finally:
                 child.terminate()
+                child.wait()  # which Popen would not, after a Ctrl-C
         out.seek(0)
         reply = out.read()
         printed.seek(0)

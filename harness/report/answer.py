@@ -69,7 +69,8 @@ def cut(lines: Sequence[str], rest: str) -> list[str]:
 
 
 def sentences(cells: Sequence[Compared], metrics: Sequence[Column], *, by_case: bool) -> list[str]:
-    """The findings of cells, each by the first metric, the second and what it costs, and by others that gainsay these.
+    """The findings of cells, each by the first metric, the second and what it costs, by others that gainsay these, and
+    by what workloads that are measured beside the first have of it.
 
     by_case: cells of several cases are never in one sentence, as they are where whole sets stand side by side.
     """
@@ -77,13 +78,14 @@ def sentences(cells: Sequence[Compared], metrics: Sequence[Column], *, by_case: 
         return []
     groups: dict[tuple[object, ...], list[Compared]] = {}
     for cell in cells:
-        kinds = tuple(_kind(cell.changes.get(metric.name)) for metric in _chief(metrics))
+        kinds = tuple(_kind(cell.changes.get(metric.name)) for metric in (*_chief(metrics), *_beside(metrics)))
         others = tuple(metric.name for metric in _gainsaying(cell, metrics))
         skeleton = _NUMBER.sub("#", cell.evidence)
         groups.setdefault((cell.lead, cell.case if by_case else "", kinds, others, skeleton), []).append(cell)
     claims, rest = [], []
     for group in groups.values():
-        names = [metric.name for metric in (*_chief(metrics), *_gainsaying(group[0], metrics))]
+        told = (*_chief(metrics), *_gainsaying(group[0], metrics), *_beside(metrics))
+        names = [metric.name for metric in told]
         if any(_kind(group[0].changes.get(name)) in _CLAIMS for name in names):
             claims += _parted(group, names)
         else:
@@ -114,9 +116,15 @@ def _called(metric: Column, label: str, unit: str | None = None) -> Column:
 
 def _chief(metrics: Sequence[Column]) -> list[Column]:
     """What every finding tells: the first two metrics, and the cost."""
-    costs = [metric for metric in metrics if metric.name in COSTS]
-    others = [metric for metric in metrics if metric not in costs]
+    costs, beside = [metric for metric in metrics if metric.name in COSTS], _beside(metrics)
+    others = [metric for metric in metrics if metric not in costs and metric not in beside]
     return [*others[:2], *costs[:1]]
+
+
+def _beside(metrics: Sequence[Column]) -> list[Column]:
+    """The two of each workload measured beside the first that tell whether it pays for the others' gain."""
+    names = columns.beside([metric.name for metric in metrics], ("rtt_p50_us", "rtt_p99_us"))
+    return [metric for metric in metrics if metric.name in names]
 
 
 def _gainsaying(cell: Compared, metrics: Sequence[Column]) -> list[Column]:
@@ -126,7 +134,12 @@ def _gainsaying(cell: Compared, metrics: Sequence[Column]) -> list[Column]:
     others = []
     for metric in metrics:
         change = cell.changes.get(metric.name)
-        if metric not in chief and change and change.outcome in _CLAIMS and change.judged not in known:
+        if (
+            metric not in (*chief, *_beside(metrics))
+            and change
+            and change.outcome in _CLAIMS
+            and change.judged not in known
+        ):
             others.append(metric)
     return others
 
@@ -172,6 +185,9 @@ def _sentence(group: Sequence[Compared], metrics: Sequence[Column], every: int) 
     parts = [_change(group, metric, between=place == 0) for place, metric in enumerate(shown)]
     text = ", ".join(part for part in parts if part)
     cost = "".join(f"; cost: {part}" for metric in costs if (part := _change(group, metric, between=False)))
+    price = ", ".join(part for metric in _beside(metrics) if (part := _change(group, metric, between=False)))
+    # A table of other people has nothing that this would be beside of.
+    cost += f"; {'beside it: ' if text else ''}{price}" if price else ""
     evidence = f"; {spread([cell.evidence for cell in group])}" if group[0].evidence else ""
     return f"{group[0].lead}{_where(group, every)}: {(text + cost).removeprefix('; ')}{evidence}."
 
@@ -197,6 +213,7 @@ def _change(group: Sequence[Compared], metric: Column, *, between: bool) -> str:
     if kind not in _CLAIMS:
         needed = {change.needed for change in changes} - {None}
         more = f" (some {words.count(max(map(int, filter(None, needed))))} runs a side would decide)" if needed else ""
+        more = next((f" ({words.would_decide(change)})" for change in changes if change.bounded), more)
         return {
             "within": f"{metric.label} {words.conclusion(changes[0])}" if changes else "",
             "open": f"{metric.label} undecided{more}",

@@ -171,11 +171,8 @@ def _between(ends: Interval) -> str:
 
 
 def short_factors(factors: Factors) -> str:
-    """Factors by the last part of their dotted keys, where that still tells them apart: usecs=50, load=100%."""
-    names = [name.rpartition(".")[2] for name, _ in factors]
-    if len(set(names)) < len(names):
-        return words.factors(factors)
-    return ", ".join(f"{name}={value}" for name, (_, value) in zip(names, factors, strict=True))
+    """Factors by the last parts of their dotted keys that tell them apart: usecs=50, load=100%."""
+    return words.factors(words.last_parts(factors, 1))
 
 
 def one_line(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from harness.analysis.compare import Comparison, Factors, Row
 from harness.analysis.compare.choose import COSTS
-from harness.columns import Column
+from harness.columns import Column, of_workload
 from harness.report import answer as findings
 from harness.report import reading, words
 from harness.report.footnotes import footnotes
@@ -86,6 +86,9 @@ def _summary(comparison: Comparison) -> Table | None:
     several = len(comparison.inputs) > 2
     lead, *others = sorted(shown, key=lambda metric: 0 if metric is shown[0] else 1 if metric.name in COSTS else 2)
     one, other = comparison.inputs[0].letter, "test" if several else comparison.inputs[1].letter
+    # The price that a workload beside the first pays is shown before what stayed as it was.
+    paid = {row.metric for row in comparison.rows if row.change.judged and of_workload(row.metric)[0]}
+    keeps = [8 if metric.name in paid else max(8 - place, 1) for place, metric in enumerate(others)]
     cols = (
         Col("case", right=False),
         *([Col("input", right=False)] if several else []),
@@ -95,8 +98,8 @@ def _summary(comparison: Comparison) -> Table | None:
         Col("change", right=False),
         Col("[together]", right=False, keep=6, name="interval of the ratio"),
         *(
-            Col(f"{_narrow(metric.label)}\nchange", right=False, keep=max(8 - place, 1), name=metric.label)
-            for place, metric in enumerate(others)
+            Col(f"{_narrow(metric.label)}\nchange", right=False, keep=keep, name=metric.label)
+            for metric, keep in zip(others, keeps, strict=True)
         ),
     )
     rows = grouped((factors, _summary_row(of, comparison, lead, others)) for (_, _, factors), of in compared.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from harness import columns
 from harness.analysis.awake import KeptAwake
 from harness.analysis.compare import Change
 from harness.analysis.summary import COSTS, CellView
@@ -37,6 +38,7 @@ def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
     if cell.changes.get(COSTS[0]) is not None:
         changes[metrics.index(COSTS[1])] = None  # only a part of the cost
     parts = [_said(change, name, unit) for change, name in zip(changes, NAMES.values(), strict=True)]
+    parts += [_said(cell.changes[name], columns.metric(name).label, unit) for name in cell.beside()]
     text = ", ".join(part for part in parts if part) or "nothing to compare"
     doubtful = [change for change in changes if change and change.ratio and change.few]
     if doubtful:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.analysis.compare import Factors
 from harness.analysis.compare.model import Judged
-from harness.report.words import BLANK, clean, factors
+from harness.report.words import BLANK, clean, factors, last_parts
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,6 +20,7 @@ Style = Literal["", "bold", "dim", "good", "bad", "warn"]
 
 _BARE_END = re.compile(r"(?: |\x1b\[[\d;]+m *\x1b\[0m)+$")
 _ROOM_IN_STYLE = re.compile(r" +(\x1b\[0m)$")
+_HEADING_COLUMNS = 80
 _STYLES = {"": "", "bold": "bold", "dim": "dim", "good": "green", "bad": "red", "warn": "yellow"}
 # An underscore within a word, and a tilde that stands alone, are letters to every markdown reader.
 _MARKUP = re.compile(r"[\\`*|<]|^>|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=\S)|(?<=\S)~|\](?=[(\[:])")
@@ -88,12 +89,18 @@ Block = Table | Para | Gap
 
 
 def grouped(rows: Iterable[tuple[Factors, TableRow]]) -> tuple[TableRow | str, ...]:
-    """Rows gathered by the factors that they are of, under a heading for every combination."""
-    groups: dict[Factors, list[TableRow | str]] = {}
+    """Rows gathered by the factors that they are of, under a heading for every combination.
+
+    Headings that no terminal has room for name their factors by fewer parts of the keys, as many as fit.
+    """
+    groups: dict[Factors, list[TableRow]] = {}
     for at, row in rows:
-        heading: list[TableRow | str] = [factors(at)] if at else []
-        groups.setdefault(at, heading).append(row)
-    return tuple(chain.from_iterable(groups.values()))
+        groups.setdefault(at, []).append(row)
+    most = max((name.count(".") + 1 for at in groups for name, _ in at), default=1)
+    tries = ([factors(last_parts(at, parts)) for at in groups] for parts in range(most, 0, -1))
+    headings = next((some for some in tries if max(map(len, some), default=0) <= _HEADING_COLUMNS), None)
+    headings = headings or [factors(last_parts(at, 1)) for at in groups]
+    return tuple(chain.from_iterable([at, *of] if at else of for at, of in zip(headings, groups.values(), strict=True)))
 
 
 def render(blocks: Sequence[Block], fmt: str, width: int, color: bool) -> str:

@@ -16,6 +16,7 @@ _TOLD: tuple[tuple[Role, str], ...] = (
     ("factor", "factor"), ("repetition", "repetition"), ("block", "block"), ("time", "time"), ("order", "order"),
     ("run", "run"), ("verdict", "verdict"), ("fact", "context"), ("constant", "constant"), ("ignored", "ignored"),
 )  # fmt: skip
+_ARTICLES = {"case": "the", "order": "an"}
 _GUESSED: tuple[Role, ...] = ("case", "factor", "metric", "order", "verdict")
 
 
@@ -118,5 +119,5 @@ def _metrics(columns: Sequence[ColumnRead]) -> str:
 def _guesses(reading: Reading) -> Iterator[str]:
     for column in reading.of(*_GUESSED):
         if column.guess:
-            lead = f"{column.name or 'the first column'} is {'the' if column.role == 'case' else 'a'} {column.role}"
+            lead = f"{column.name or 'the first column'} is {_ARTICLES.get(column.role, 'a')} {column.role}"
             yield f"{lead} ({column.guess})"

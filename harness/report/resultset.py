@@ -9,7 +9,7 @@ import pandas as pd
 from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
-from harness.analysis.summary import COSTS, CellView, Overview, cost_of
+from harness.analysis.summary import COSTS, CellView, Overview, cost_of, workloads_beside
 from harness.report import answer, claims, phases, queues, reading, words
 from harness.report.headline import awake, harm
 from harness.report.layout import JUDGED, Block, Col, Gap, Para, Style, Table, TableRow, Text, grouped
@@ -42,7 +42,7 @@ def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
         blocks += [Para(text, bullet=True) for text in answer.cut(texts, "see the table")]
         blocks.append(Gap())
     if view.cells:
-        blocks += [_table(view), Gap(), *pictures]
+        blocks += [_table(view), Gap(), *_beside(view), *pictures]
     if view.phases:
         blocks += [link_phases(view), Gap()]
     if view.queues:
@@ -84,6 +84,45 @@ def _table(view: Overview) -> Table:
     return Table(cols, grouped((cell.factors, _row(cell, cost, extra)) for cell in view.cells))
 
 
+def _beside(view: Overview) -> Iterator[Block]:
+    """A table of each workload that was measured beside the first."""
+    unit = _time_unit(view)
+    for workload in workloads_beside(view.cells):
+        lead = f"{workload}_"
+        cols = (
+            Col(f"{workload}\n", right=False),
+            Col(f"RTT p50\n{unit}", name="p50"),
+            Col(f"[interval]\n{unit}", right=False, keep=3, name="interval of p50"),
+            Col(f"p50 vs\n{view.baseline}" if view.baseline else "", right=False, keep=8, name="change"),
+            Col(f"p99\n{unit}", keep=7, name="p99"),
+            Col(f"p99 vs\n{view.baseline}" if view.baseline else "", right=False, keep=6, name="change of p99"),
+            Col(f"p99.9\n{unit}", keep=4, name="p99.9"),
+            Col("requests\nper s", keep=2, name="requests per s"),
+            Col("process\nCPU us", keep=5, name=_COST_NAMES[COSTS[1]]),
+        )
+        yield Table(cols, grouped((cell.factors, _row_beside(cell, lead)) for cell in view.cells))
+        yield Gap()
+
+
+def _row_beside(cell: CellView, lead: str) -> TableRow:
+    """lead: what the names of the workload's metrics begin with."""
+    p50, p99 = f"{lead}rtt_p50_us", f"{lead}rtt_p99_us"
+    return (
+        Text(cell.case),
+        _plain(cell, p50),
+        Text(words.bracket(cell.estimates.get(p50, _NOTHING).interval), "dim"),
+        _change(cell, p50),
+        _plain(cell, p99),
+        _change(cell, p99),
+        *(_plain(cell, f"{lead}{name}") for name in ("rtt_p99_9_us", "rate_rps", COSTS[1])),
+    )
+
+
+def _change(cell: CellView, metric: str) -> Text:
+    change = cell.changes.get(metric)
+    return Text(words.verdict(change), JUDGED[change.judged] if change else "")
+
+
 def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     """The columns of _EXTRA that have something in them; the payload only where there are no round trips."""
     timed = any(cell.median("rtt_p50_us") for cell in view.cells)
@@ -92,13 +131,13 @@ def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     if view.readings and not view.readings[0].plain:
         names = dict.fromkeys(name for cell in view.cells for name in cell.estimates)
         others = [columns.metric(name) for name in names if name not in shown and not name.endswith("_polled_percent")]
-        extra += [(one.name, f"{one.label}\n{one.unit}", one.label, 1.0) for one in others]
+        labels = [one.label.replace("RTT", _noun(view)) for one in others]
+        extra += [(one.name, f"{label}\n{one.unit}", label, 1.0) for one, label in zip(others, labels, strict=True)]
     return tuple(extra)
 
 
 def _row(cell: CellView, cost: str, extra: tuple[tuple[str, str, str, float], ...]) -> TableRow:
     p50 = cell.estimates.get("rtt_p50_us", _NOTHING)
-    change = cell.changes.get("rtt_p50_us") or cell.changes.get("latency_p50")
     valid = cell.verdicts["valid"]
     total = max(cell.planned, cell.total)
     return (
@@ -106,7 +145,7 @@ def _row(cell: CellView, cost: str, extra: tuple[tuple[str, str, str, float], ..
         Text(f"{valid}/{total}", "" if valid == total else "warn"),
         Text(words.short(p50.median), "bold") if p50.median is not None else _inert(cell, "rtt_p50_us"),
         Text(words.bracket(p50.interval), "dim"),
-        Text(words.verdict(change), JUDGED[change.judged] if change else ""),
+        _change(cell, "rtt_p50_us" if "rtt_p50_us" in cell.changes else "latency_p50"),
         *(_plain(cell, name) for name in (*_PLAIN, cost)),
         Text(_polled(cell)),
         *(Text(words.short(cell.median(metric), by)) for metric, _, _, by in extra),
@@ -163,11 +202,19 @@ def _legend(view: Overview) -> Iterator[tuple[str, str]]:
     traffic = f" ({load}{size}{loop})" if load else ""
     begins = "due (open loop) or sent" if "open" in loop else "sent"
     extent = f"RTT: request {begins} to reply received, the whole round trip{traffic}."
+    if "workload_timed" in facts:
+        extent = (
+            f"RTT: on the wire{traffic}: a request's first packet at the client's device, behind its queue, to the "
+            "reply's first packet there. What the client takes before and after is not in it; what it takes to copy "
+            "the packets is."
+        )
     if _noun(view) != "RTT":
         extent = "latency: as the file has it; whether it is the whole round trip it does not say."
     yield f"{extent} Quantiles are taken per run; shown are medians over the valid runs.", ""
     if any(cell.note and cell.inert for cell in view.cells):
         yield "(in brackets): medians of inert runs, where a case has no others; they count nowhere.", ""
+    if "workload_kind" in facts and (beside := workloads_beside(view.cells)):
+        yield f"{words.some(beside)}: measured in the same window, by its own requests: the price that others pay.", ""
     if view.model_time:
         yield view.model_time, ""
     if text := _interval_legend(view):

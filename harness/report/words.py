@@ -126,6 +126,8 @@ def conclusion(change: Change) -> str:
 
 def would_decide(change: Change) -> str:
     """What would decide an undecided change; nothing for others, or where nothing tells."""
+    if change.outcome == "~" and change.bounded and not change.small:
+        return f"no runs would decide, the accounting leaves {100 * (change.leeway - 1):.0f} %"
     if change.outcome != "~" or change.needed is None:
         return ""
     return f"some {count(change.needed)} runs a side would decide"
@@ -154,6 +156,14 @@ def chained(lag: float) -> str:
 def factors(values: Factors) -> str:
     """Factors as `name=value, name=value`; a factor that a cell does not have is `name=-`."""
     return ", ".join(f"{name}={value or BLANK}" for name, value in values)
+
+
+def last_parts(values: Factors, parts: int) -> Factors:
+    """Factors by so many last parts of their dotted keys, or as many more as tell them apart."""
+    names = [".".join(name.split(".")[-parts:]) for name, _ in values]
+    if len(set(names)) < len(names) and parts < max(name.count(".") for name, _ in values) + 1:
+        return last_parts(values, parts + 1)
+    return tuple(zip(names, (value for _, value in values), strict=True))
 
 
 def where(values: Factors) -> str:

@@ -38,6 +38,9 @@ def _generator() -> str:
 def needs(spec: CellSpec) -> list[str]:
     """The capabilities a cell needs, without repetition, in the order in which a run would miss them."""
     keys = [GENERATOR, "netns", "veth", *(f"qdisc:{kind}" for kind in sorted(kinds_of(spec.topology, has_netem())))]
+    shapes = (shape for link in spec.topology.links for shape in link.declared_shapes().values())
+    if any(shape.seed is not None for shape in shapes):
+        keys.append("netem-seed")
     if spec.topology.family == "ipv6":
         keys.append("ipv6")
     if spec.napi:
@@ -78,18 +81,12 @@ def _links_missing(topology: Topology) -> list[str]:
     """
     kinds = {link.nic: link.kind for link in topology.links}
     virtual = [kind for kind in kinds.values() if isinstance(kind, DevicePair | Overlay) and kind.name != "veth"]
+    todo = "take another nic, or a guest's kernel: pollbench vm run FILE --kernel 7.3"
     return [
-        f"links of nic: {kind.name}: this kernel has no {kind.device} devices; take another nic, or {_that_has(kind)}"
+        f"links of nic: {kind.name}: this kernel has no {kind.device} devices; {todo}"
         for kind in virtual
         if os.geteuid() == 0 and not overlays.is_known(kind.device)
     ]
-
-
-def _that_has(kind: DevicePair | Overlay) -> str:
-    """Where devices of the kind are to be had, as what to type."""
-    if isinstance(kind, Overlay) and not kind.provided:
-        return "a guest of a kernel of yours with them built in: pollbench vm run FILE --bzimage PATH"
-    return "a guest's kernel: pollbench vm run FILE --kernel 7.3"
 
 
 def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:

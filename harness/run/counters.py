@@ -21,7 +21,7 @@ from harness.run.cpu_set import CpuInterference, SetReading, SetTime, interferen
 from harness.testbed import NodeHandle
 
 Key = TypeVar("Key", str, int)
-HOGS = ("hog", "awake", "links", "capture", "queues")
+HOGS = ("hog", "awake", "links", "capture", "queues", "wire")
 """Labels of what is no part of the workload: the hogs, what keeps CPUs awake, what changes links, what looks at them.
 None is a cost of the run."""
 

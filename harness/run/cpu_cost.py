@@ -85,9 +85,9 @@ def set_cost(host: HostDelta, programs: ProcessUsage) -> SetCost | None:
 class _HogShare(NamedTuple):
     """What the hogs had of the set, ns.
 
-    had_ns: for how long they had a CPU; flights_ns: how much of it the scheduler charged to who came next.
-    over_most_ns: interrupts and softirqs that were taken over them, at most. steal_elsewhere_ns: steal that is not in
-    had_ns.
+    had_ns: for how long they had a CPU, less the interrupts and softirqs over them, which are the run's, where these
+    were timed; over_most_ns: what of these is in it, at most. flights_ns: how much of it the scheduler charged to who
+    came next. steal_elsewhere_ns: steal that is not in had_ns.
     """
 
     had_ns: int
@@ -100,15 +100,17 @@ def _hog_share(time: SetTime) -> _HogShare:
     hogs = time.hogs
     if time.irq_exact:  # no task's run time holds an interrupt; from switch to switch some would be in it
         return _HogShare(hogs.run_ns, 0, 0, time.steal_ns)
-    had_ns = hogs.run_ns if hogs.switched_ns is None else hogs.switched_ns
-    # Interrupts and softirqs over a hog are the run's. No clock tells how much that is, and ticks tell too much: one
-    # that falls into the flight of a wake-up, or amid a switch, finds the hog in the kernel. So they are a bound.
-    over_ns = min(hogs.kernel_ns, time.irq_ns + _sampling_ns(time.irq_ns), had_ns)
+    on_cpu_ns = hogs.run_ns if hogs.switched_ns is None else hogs.switched_ns
+    over_ns, over_most_ns = hogs.over_ns or 0, 0
+    if hogs.over_ns is None:
+        # Ticks tell too much: one that falls into the flight of a wake-up, or amid a switch, finds the hog in the
+        # kernel. So they are a bound.
+        over_most_ns = min(hogs.kernel_ns, time.irq_ns + _sampling_ns(time.irq_ns), on_cpu_ns)
     steal_ns = time.steal_ns
-    if hogs.switched_ns is not None and had_ns:
+    if hogs.switched_ns is not None and on_cpu_ns:
         # From switch to switch, stolen time is in it. It is taken to hit tasks alike.
-        steal_ns = round(steal_ns * max(1 - had_ns / max(time.elapsed_ns - time.idle_ns, 1), 0.0))
-    return _HogShare(had_ns, max(had_ns - hogs.run_ns - time.steal_ns, 0), over_ns, steal_ns)
+        steal_ns = round(steal_ns * max(1 - on_cpu_ns / max(time.elapsed_ns - time.idle_ns, 1), 0.0))
+    return _HogShare(on_cpu_ns - over_ns, max(on_cpu_ns - hogs.run_ns - time.steal_ns, 0), over_most_ns, steal_ns)
 
 
 def _sampling_ns(ticks_ns: int) -> int:

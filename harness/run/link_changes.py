@@ -171,7 +171,7 @@ def _request(port: PortLayout, change: DiscChange) -> Request:
     if change.replaced:
         return qdiscs.block(port.ifindex, disc.parent)
     make = qdiscs.unblock if change.restored else qdiscs.change_qdisc
-    return make(port.ifindex, *disc)
+    return make(port.ifindex, *disc[:4])
 
 
 def _changing(testbed: Testbed) -> Iterator[PortLayout]:

@@ -1,4 +1,4 @@
-"""What is kept of links while a run is made: their last packets, and how full their queues were. By native helpers."""
+"""What is kept of links while a run is made, by native helpers: packets, when they passed, how full queues were."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from harness.kernel import facts
 from harness.kernel.memfile import MemoryFile
 from harness.run.outcome import Report
 from harness.run.process import NativeProcess, launch_options
+from harness.run.wire import RECORD, Records
 from harness.signals import Stopper
 from harness.store.record import QueueSeries
 from harness.testbed import Testbed
@@ -24,6 +26,8 @@ from harness.topology.qdiscs import Disc, pace_of
 _SLACK_S = 10.0
 MOST_POINTS = 500
 """Points of a series: once there are more, two by two become one."""
+MOST_PACKETS = 1 << 22
+"""That are noted of a run which is timed on the wire, 32 bytes each."""
 # As capture.c and queues.c have them.
 _TAPS, _TAP_END = struct.Struct("=8s2I"), struct.Struct("=256s40s2I")
 _TAP = struct.Struct("=QIi")
@@ -31,6 +35,17 @@ _QUEUES, _QUEUE = struct.Struct("=8s2I"), struct.Struct("=256s4I")
 _POINT = np.dtype([("samples", "u8"), ("packets", "u8"), ("most_packets", "u4"), ("most_bytes", "u4"), ("drops", "u8")])
 # Those that drop what they have taken already, which nothing above them counts.
 _DROP_LATER = ("fq_codel", "codel", "cake")
+
+
+class OnWire(NamedTuple):
+    """Whose requests are timed by their packets: the client's node, udp or tcp, the server's port."""
+
+    node: str
+    protocol: str
+    port: int
+
+
+_DID = {"capture": "packets were kept", "queues": "queues were looked into", "wire": "requests were timed"}
 
 
 @dataclass
@@ -48,14 +63,17 @@ class LinkWatch:
     figures, and a hint says so.
     """
 
-    def __init__(self, testbed: Testbed, stopper: Stopper, stack: ExitStack, cpus: set[int]) -> None:
-        """Start them. stack: ends them; cpus: the run's. Raises PollbenchError."""
+    def __init__(
+        self, testbed: Testbed, stopper: Stopper, stack: ExitStack, cpus: set[int], timed: OnWire | None = None
+    ) -> None:
+        """Start them. stack: ends them; cpus: the run's; timed: what is timed on the wire. Raises PollbenchError."""
         self._stopper, self._stack, self._free = stopper, stack, sorted(facts.online_cpus() - cpus)
         self._testbed = testbed
         self._helpers: dict[str, _Helper] = {}
         self.doubts: list[str] = []
         self.hints: list[str] = []
         self.series: list[QueueSeries] = []
+        self.passed: Records | None = None
         links = testbed.layout.topology.links
         self._captured = [ends for ends in testbed.layout.links if links[ends[0].link].pcap is not None]
         every = [
@@ -64,12 +82,16 @@ class LinkWatch:
         self._watched = [port for every_ns, port in every if every_ns is not None]
         if self._captured:
             files = [stack.enter_context(MemoryFile("pollbench-packets")) for _ in self._captured]
-            self._start("capture", self._taps(files), [], files)
+            self._start("capture", [], files, self._taps(files))
         if self._watched:
             every_ns = min(every_ns for every_ns, _ in every if every_ns is not None)
             series = stack.enter_context(MemoryFile("pollbench-queues"))
             words = ["--every-ns", str(every_ns), "--points", str(MOST_POINTS), "--series", series.path()]
-            self._start("queues", self._queues(), words, [series])
+            self._start("queues", words, [series], self._queues())
+        if timed is not None:
+            notes = stack.enter_context(MemoryFile("pollbench-wire"))
+            words = ["--protocol", timed.protocol, "--port", str(timed.port), "--records", notes.path()]
+            self._start("wire", [*self._devices(timed.node), *words, "--most", str(MOST_PACKETS)], [notes])
 
     def families(self) -> dict[str, list[int]]:
         """Their processes, by their labels of counters.HOGS."""
@@ -90,6 +112,9 @@ class LinkWatch:
                 continue
             if label == "queues":
                 self.series = self._read(report, helper.files[0])
+            elif label == "wire":
+                self.passed = np.frombuffer(_content(helper.files[0]), RECORD)
+                self._timed(report)
             else:
                 self.hints.append(self._captured_words(report))
 
@@ -102,20 +127,33 @@ class LinkWatch:
                 out |= {_name(*ends): _content(file) for ends, file in zip(self._captured, helper.files, strict=True)}
         return out
 
-    def _start(self, label: str, table: bytes, words: list[str], files: list[MemoryFile]) -> None:
-        file = self._stack.enter_context(MemoryFile(f"pollbench-{label}-list"))
-        os.write(file.fd, table)
+    def _start(self, label: str, words: list[str], files: list[MemoryFile], table: bytes = b"") -> None:
+        fds = [own.fd for own in files]
+        if table:
+            listed = self._stack.enter_context(MemoryFile(f"pollbench-{label}-list"))
+            os.write(listed.fd, table)
+            fds.append(listed.fd)
+            words = ["--list", listed.path(), *words]
         # Looking takes little, but at its time; what comes in blocks can wait.
         urgent = {"policy": "fifo", "priority": 1} if label == "queues" else {}
         launch = launch_options(None, {"cpus": self._free, **urgent})
-        argv = [str(loadgen.path()), *launch, label, "--list", file.path(), *words]
-        fds = (file.fd, *(own.fd for own in files))
-        process = self._stack.enter_context(NativeProcess(label, argv, self._stopper, fds))
+        argv = [str(loadgen.path()), *launch, label, *words]
+        process = self._stack.enter_context(NativeProcess(label, argv, self._stopper, tuple(fds)))
         process.expect("ready", _SLACK_S)
         self._helpers[label] = _Helper(process, files)
         if not self._free:
-            of_it = "packets were kept" if label == "capture" else "queues were looked into"
-            self.hints.append(f"{of_it} by a process on the run's own CPUs, since it has all that there are")
+            self.hints.append(f"{_DID[label]} by a process on the run's own CPUs, since it has all that there are")
+
+    def _devices(self, node: str) -> list[str]:
+        """The options of the devices by which a node's packets leave; with a device on top of one, that."""
+        own = self._testbed.nodes[node]
+        numbers = [str(port.ip_device[0]) for port in own.ports if port.addressed]
+        return ["--in", own.netns_path, "--devices", ",".join(numbers)]
+
+    def _timed(self, report: Report) -> None:
+        for key, why in (("missed", "the kernel could not hand over"), ("beyond", "there was no more room for")):
+            if report[key]:
+                self.doubts.append(f"timed on the wire without {report[key]:,} packets that {why}")
 
     def _taps(self, files: list[MemoryFile]) -> bytes:
         table = bytearray(_TAPS.pack(b"PBTAPS01", len(self._captured), 0))

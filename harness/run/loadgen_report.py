@@ -51,6 +51,37 @@ def metrics(client: Report) -> Metrics:
     }
 
 
+def of_server(server: Report) -> Metrics:
+    """Columns of runs.csv that tell what the server's own way of receiving and sending came to; none without one."""
+    figures: Metrics = {}
+    if batch := server.get("batch"):
+        figures["datagrams_per_receive"] = _share(batch["received"], batch["receive_calls"])
+        figures["datagrams_per_send"] = _share(batch["sent"], batch["send_calls"])
+    if multishot := server.get("multishot"):
+        figures |= {"multishot_armed": multishot["armed"], "multishot_receives": multishot["receives"]}
+        figures["multishot_more_percent"] = _share(100.0 * multishot["more"], multishot["receives"])
+    if zerocopy := server.get("zerocopy"):
+        figures["zerocopy_sends"] = zerocopy["sends"]
+        figures["zerocopy_done_percent"] = _share(100.0 * zerocopy["completed"], zerocopy["sends"])
+        figures["zerocopy_copied_percent"] = _share(100.0 * zerocopy["copied"], zerocopy["completed"])
+    return figures
+
+
+def hints(server: Report) -> list[str]:
+    """What has to be known beside the figures: a way of sending that the kernel was asked for and did not take."""
+    zerocopy = server.get("zerocopy") or {}
+    if zerocopy.get("completed") and zerocopy["copied"] == zerocopy["completed"]:
+        return [
+            "zerocopy: the kernel copied the bytes of every MSG_ZEROCOPY send all the same, as it does where the "
+            "receiver is on this machine: its price is in the figures, its gain is not"
+        ]
+    return []
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
 def of_samples(samples: npt.NDArray[Any] | None) -> Metrics:
     """The rtt_*, service_* and phase_* columns of one run's samples."""
     figures: Metrics = dict(stats.summarise(latencies(samples)))
@@ -62,6 +93,18 @@ def of_samples(samples: npt.NDArray[Any] | None) -> Metrics:
         for quantile in ("p50", "p99", "p99_9"):
             figures[f"service_{quantile}_us"] = service[f"rtt_{quantile}_us"]
     return figures | {f"{name}_us": _mean_us(samples[name]) for name in names if name.startswith("phase_")}
+
+
+def beside(client: Report, server_cpu_ns: int) -> Metrics:
+    """Columns of a workload that is measured beside the first, its name before theirs. client: with `timed` in it."""
+    told, requests = metrics(client), client.get("answered", client.get("requests"))
+    own: Metrics = {name: value for name, value in client["timed"].items() if name.startswith("rtt_")}
+    own |= {name: told.get(name) for name in ("offered_rps", "late_percent", "throughput_bps")}
+    own |= {"requests": requests, "lost": client.get("lost"), "rate_rps": rate_rps(client), "cpu_us_per_request": None}
+    if requests:
+        settled = requests + (client.get("settle_requests") or 0)
+        own["cpu_us_per_request"] = (client["usage"]["cpu_ns"] / requests + server_cpu_ns / settled) / 1e3
+    return {f"{client['name']}_{name}": value for name, value in own.items()}
 
 
 def rate_rps(client: Report) -> float | None:

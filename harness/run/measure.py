@@ -14,7 +14,7 @@ from harness.kernel import ethtool, facts
 from harness.kernel.hog_time import HogClock
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
-from harness.run import counters, link_checks, standing, tcp_settings, two_hosts_merge
+from harness.run import counters, link_checks, loadgen_report, standing, tcp_settings, two_hosts_merge
 from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
@@ -23,8 +23,8 @@ from harness.run.cpu_cost import cost_hints
 from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
 from harness.run.link_changes import LinkChanger
-from harness.run.link_watch import LinkWatch
-from harness.run.outcome import Napis, Outcome, ProgramOutcome
+from harness.run.link_watch import LinkWatch, OnWire
+from harness.run.outcome import Napis, Outcome, ProgramOutcome, Report
 from harness.run.session import WorkloadSession
 from harness.run.socket_options import sockets_file
 from harness.run.tracing import Tracer
@@ -34,7 +34,7 @@ from harness.spec.cells import HOGS, CellSpec
 from harness.spec.rules_cell import Settings
 from harness.store.record import Columns, KnobRow, LinkCheck, LinkPhase, QdiscRow, QueueSeries
 from harness.testbed import NodeHandle, Testbed
-from harness.workloads import Reading
+from harness.workloads import Reading, Workload
 
 
 @dataclass
@@ -77,6 +77,7 @@ def measure(
         # Before any knob is set: the link is checked, not what the case makes of it.
         topology = spec.identity()["topology"]
         checked = link_checks.verify(testbed, spec.checks.verify_links, f"{spec.napi} {topology}")
+        link_checks.begin_chance(testbed)
         rows: list[KnobRow] = []
         for name, node in testbed.nodes.items():
             rows += apply.NodeApplier(node).apply(spec.settings.get(name, {}))
@@ -116,7 +117,7 @@ class _Play:
         patience_s = spec.checks.redo * spec.workload.takes_ns() / 1e9
         quiet = quiet_moment(cpu_set(spec, ends), context.stopper, spec.checks, patience_s)
         started = context.testbed, context.stopper, context.stack, cpu_set(spec, ends)
-        changer, watch = self._changer, self._watch = LinkChanger(*started), LinkWatch(*started)
+        changer, watch = self._changer, self._watch = LinkChanger(*started), LinkWatch(*started, _on_wire(spec, ends))
         try:
             for session in sessions:
                 session.serve()
@@ -143,6 +144,7 @@ class _Play:
             for session in sessions:
                 session.look()
             feeding = context.watch.seen(context.testbed.nodes.values())
+            measured.passed = watch.passed
             readings = [session.finish() for session in sessions]
             ends.meet("read", {}, STEP_S + measured.window_s(), context.children)
             for session in sessions:
@@ -180,7 +182,7 @@ class _Play:
         made.quiet_wait_s = round(quiet.waited_s, 3)
         made.phases = changer.phases(outcome.client, made.samples, delta.elapsed_ns)
         made.queues = watch.series
-        made.breaches = changer.doubts + watch.doubts
+        made.breaches = changer.doubts + watch.doubts + measured.doubts
         made.hints = (
             changer.hints
             + cost_hints(delta.hosts[""].set_time)
@@ -212,8 +214,10 @@ class _Play:
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
         idle_of = cpus if "cpu_latency" in spec.settings.get("*", {}) else ()
-        hogs = (pid for label in counters.HOGS for pid in self._pids().get(label, ()))
-        clock = self._context.stack.enter_context(HogClock(hogs))
+        hogs = [pid for label in counters.HOGS for pid in self._pids().get(label, ())]
+        contention = spec.contention
+        softirqs = contention is not None and (contention.needs_flow() or not contention.native())
+        clock = self._context.stack.enter_context(HogClock(hogs, softirqs))
         before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, clock, idle_of)
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
@@ -271,8 +275,24 @@ class _Play:
             programs=tuple(programs),
             napis=napis,
             metrics=dict(readings[0].metrics),
-            background=tuple(reading.result | reading.metrics for reading in readings[1:]),
+            background=tuple(map(_report, spec.background, readings[1:])),
         )
+
+
+def _report(workload: Workload, reading: Reading) -> Report:
+    """What is known of a workload beside the first; of one that is measured too, with name and figures ("timed")."""
+    report = reading.result | reading.metrics
+    if not workload.measured or reading.samples is None:
+        return report
+    return report | {"name": workload.name, "timed": loadgen_report.of_samples(reading.samples)}
+
+
+def _on_wire(spec: CellSpec, ends: Ends) -> OnWire | None:
+    """What is timed by the packets at its client's devices, if that is here."""
+    workload = spec.workload
+    if not workload.is_timed_on_wire() or not ends.holds(workload.source):
+        return None
+    return OnWire(workload.source, workload.transport(), workload.fixed_port())
 
 
 def _confined(spec: CellSpec, ends: Ends) -> Settings:

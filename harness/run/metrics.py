@@ -185,8 +185,8 @@ def run_metrics(outcome: Outcome) -> Metrics:
         seen = seen_on(outcome, program.node, 0.0)
         metrics[f"{role}_polled_percent"] = _polled_percent(seen)
         metrics[f"{role}_napi_id"] = (program.report.get("napi_ids") or [0])[0]
-    metrics |= outcome.metrics | loadgen_report.metrics(client)
-    return metrics | _background(outcome) | _set_metrics(outcome)
+    metrics |= outcome.metrics | loadgen_report.metrics(client) | loadgen_report.of_server(outcome.server)
+    return metrics | _background(outcome) | _beside(outcome) | _set_metrics(outcome)
 
 
 def _interruptions(outcome: Outcome, answered: int | None) -> Metrics:
@@ -243,6 +243,15 @@ def _background(outcome: Outcome) -> Metrics:
     """Sums over the workloads in the background, of those that tell; None where none does."""
     figures = {"background_rps": loadgen_report.rate_rps, "background_bps": loadgen_report.throughput_bps}
     return {name: _sum_of_known(map(figure, outcome.background)) for name, figure in figures.items()}
+
+
+def _beside(outcome: Outcome) -> Metrics:
+    """The columns of each workload that is measured beside the first."""
+    metrics: Metrics = {}
+    for place, report in outcome.measured_beside().items():
+        server = outcome.delta.programs.get(f"background{place + 1}-server", ProcessUsage())
+        metrics |= loadgen_report.beside(report, server.cpu_ns)
+    return metrics
 
 
 def _sum_of_known(figures: Iterable[Figure | None]) -> Figure | None:

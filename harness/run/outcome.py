@@ -35,7 +35,8 @@ class Outcome:
 
     client, server, hog: their reports, as far as they have one (hog None without contention). protocol: of all
     workloads, joined by "+". programs: every program of a workload. napis: after the run. metrics: columns that the
-    measured program itself gave. background: reports of the workloads beside it. groups: what each control group did.
+    measured program itself gave. background: reports of the workloads beside it; of one that is measured too
+    with its name and, as `timed`, the figures of its requests. groups: what each control group did.
     numa: the NUMA nodes of the CPUs that each node's programs may use. changed: settings that were others at the end
     of the run than when its programs started, in words. feeding: the sockets of all programs, and the NAPIs that fed
     them. idle_threads: what each node's NAPI threads used of a CPU, 1.0 is one, once the run's programs had ended.
@@ -62,6 +63,10 @@ class Outcome:
     def measured(self) -> dict[str, ProgramOutcome]:
         """The programs of the measured workload by role."""
         return {program.label: program for program in self.programs if program.label in ("client", "server")}
+
+    def measured_beside(self) -> dict[int, Report]:
+        """The reports of workloads that are measured beside the first, by their place in `background`."""
+        return {place: report for place, report in enumerate(self.background) if "timed" in report}
 
     def used_by(self, programs: Iterable[ProgramOutcome]) -> ProcessUsage:
         """What these programs used in the window, together."""

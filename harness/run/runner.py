@@ -107,7 +107,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
         record,
         verdict=next((verdict for verdict, of_it in reasons.items() if of_it), "valid"),
         reasons=tuple(chain.from_iterable(reasons.values())),
-        hints=tuple(hints + measured.hints),
+        hints=tuple(hints + measured.hints + loadgen_report.hints(outcome.server)),
         noise=tuple(noise(outcome, metrics, run.cell.spec.checks)),
         environment=environment,
         workload=record.workload | measured_protocol(outcome),
@@ -140,6 +140,11 @@ def _doubts(run: Run, measured: Measured, metrics: Metrics) -> list[str]:
     declared_loss = round_trip_loss(spec.topology, *spec.workload.nodes())
     return [
         *loadgen_report.doubts(outcome.client, spec.checks, spec.workload.described().get("arrivals")),
+        *(
+            f"{report['name']}: {doubt}"
+            for place, report in outcome.measured_beside().items()
+            for doubt in loadgen_report.doubts(report, spec.checks, spec.background[place].described().get("arrivals"))
+        ),
         *doubts(outcome, metrics, spec.checks, polling_nodes(spec), declared_loss),
         *contention.duty_doubts(
             spec,
@@ -157,6 +162,11 @@ def _broken(run: Run, measured: Measured) -> list[str]:
     reasons = []
     if run.cell.spec.workload.has_requests and not loadgen_report.answered(measured.samples):
         reasons.append("no request was answered")
-    if measured.outcome.client.get("overflow"):
-        reasons.append("the sample buffer was full before the measured time was over")
+    reports = {"": measured.outcome.client}
+    for report in measured.outcome.measured_beside().values():
+        reports[f"{report['name']}: "] = report
+        if not report.get("answered", report.get("requests")):
+            reasons.append(f"{report['name']}: no request was answered")
+    full = "the sample buffer was full before the measured time was over"
+    reasons += [f"{lead}{full}" for lead, report in reports.items() if report.get("overflow")]
     return reasons

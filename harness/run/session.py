@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from harness import loadgen
 from harness.errors import PollbenchError
@@ -24,6 +25,7 @@ from harness.run.outcome import Report
 from harness.run.process import NativeProcess, Options, launch_options
 from harness.run.socket_options import SocketOptions
 from harness.run.two_hosts import Message
+from harness.run.wire import Records, exchanges
 from harness.store.record import KnobRow
 from harness.testbed import addressing
 from harness.units import format_cpus
@@ -50,6 +52,9 @@ class WorkloadSession:
         self._began_s = 0.0
         self._lasting_ns = 0
         self._far_server_output: str | None = None
+        self.passed: Records | None = None
+        """The packets at the client's devices, of a workload that is timed on the wire."""
+        self.doubts: list[str] = []
 
     def plays(self, role: Role) -> bool:
         """Is the role's node here?"""
@@ -296,7 +301,8 @@ class WorkloadSession:
         result = child.expect("result", _SLACK_S + self.workload.life_ns() / 1e9)
         self.context.dismiss(child)
         self.reports["client"] = result
-        return Reading(result, {}, None if self.label else read_samples(self._log.fd))
+        measured = not self.label or self.workload.measured
+        return Reading(result, {}, read_samples(self._log.fd) if measured else None)
 
     def _finish_external(self) -> Reading:
         child = self.programs["client"]
@@ -311,8 +317,8 @@ class WorkloadSession:
             server.stop(getattr(signal, self.workload.stop_name("server")))
         elapsed_ns = round((time.monotonic() - self._began_s) * 1e9)
         printed, served, log = child.output(), self._server_output(), self._log.text()
-        output = ProgramOutput(printed, served, log, elapsed_ns, last_match, count)
         try:
+            output = ProgramOutput(printed, served, log, elapsed_ns, self._timed(), last_match, count)
             reading = self.workload.read(output)
         except ValueError as error:
             # A background workload without figures casts doubt on the run; a measured one is no measurement.
@@ -322,6 +328,14 @@ class WorkloadSession:
             reading = Reading({"unread": f"{what}: {error}"})
         self.reports["client"] = dict(reading.result)
         return reading
+
+    def _timed(self) -> Any:
+        """Its requests, if the packets tell them. ValueError."""
+        if self.passed is None:
+            return None
+        timed = exchanges(self.passed, self.workload.transport())
+        self.doubts += timed.doubts
+        return timed.samples
 
     def _server_output(self) -> str:
         if self._far_server_output is not None:

@@ -21,6 +21,7 @@ from harness.spec.rules_cell import (
     Settings,
     contention_mistakes,
     expand_settings,
+    measured_mistakes,
     measured_of,
     settings_mistakes,
     with_cpu_shares,
@@ -40,9 +41,9 @@ HOGS = "hogs+"
 class CellSpec:
     """All that decides what a run does.
 
-    workload: the measured one; background: what runs beside it. settings: node to knob to model; knobs of the whole
-    host stand under "*". machine: what `pollbench vm run` boots. napi: whether the links are made NAPI-capable; the
-    same for every cell of an experiment that does not force its own datapath.
+    workload: the measured one, of several the first; background: what runs beside it. settings: node to knob to
+    model; knobs of the whole host stand under "*". machine: what `pollbench vm run` boots. napi: whether the links are
+    made NAPI-capable; the same for every cell of an experiment that does not force its own datapath.
     """
 
     topology: Topology
@@ -57,6 +58,10 @@ class CellSpec:
     def workloads(self) -> tuple[Workload, ...]:
         """The measured workload, then those in the background."""
         return (self.workload, *self.background)
+
+    def measured_beside(self) -> dict[int, Workload]:
+        """The workloads that are measured beside the first, by their place in `background`."""
+        return {place: workload for place, workload in enumerate(self.background) if workload.measured}
 
     def actors(self) -> tuple[str, ...]:
         """Every node on which a workload has a process, once."""
@@ -106,9 +111,8 @@ class CellSpec:
             yield ("contention", "on"), self.contention_cpus()
         for name, knobs in self.settings.items():
             for knob, model in knobs.items():
-                cpus = getattr(model, "cpus", None)
-                if cpus is not None:
-                    yield ("settings", name, knob, "cpus"), cpus
+                for key, cpus in model.named_cpus().items():
+                    yield ("settings", name, knob, key), cpus
 
     def launch_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs that a program of the node is bound to as it starts; None for any.
@@ -203,6 +207,7 @@ class SpecBuilder:
         measured: Path = ()
         with mistakes.noting():
             measured = measured_of(workloads, tree) if workloads else ()
+            mistakes.add(*measured_mistakes(workloads, tree))
         with mistakes.noting():
             sections["vm"] = self._section("vm", tree)
         raw: dict[str, BaseModel | None] | None = sections.get("settings")
@@ -273,7 +278,18 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 def _workload(workload: Workload) -> Document:
     """Without where its file is; what came later is left out where it is not used, so that older ids stay."""
-    names = ("latencies", "build", "files", "client_socket", "server_socket", "xdp")
+    names = (
+        "name",
+        "latencies",
+        "build",
+        "files",
+        "client_socket",
+        "server_socket",
+        "xdp",
+        "udp_batch",
+        "zerocopy",
+        "uring_multishot",
+    )
     later = {name for name in names if not getattr(workload, name, None)}
     usual = {"socket": "kernel", "uring_napi": "dynamic"}
     later |= {name for name, value in usual.items() if getattr(workload, name, "") == value}

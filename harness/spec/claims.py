@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from harness.columns import of_workload
 from harness.errors import InputError
 from harness.spec.checks import MetricName
 from harness.spec.messages import Path, did_you_mean, problem
@@ -157,13 +158,20 @@ class Claim(Section):
 
 
 def claim_mistakes(
-    claims: Mapping[str, Claim], tree: Tree, cases: Mapping[str, Any], factors: Mapping[str, list[str]]
+    claims: Mapping[str, Claim],
+    tree: Tree,
+    cases: Mapping[str, Any],
+    factors: Mapping[str, list[str]],
+    beside: Collection[str] | None,
 ) -> Iterator[InputError]:
-    """Every case, swept key or value that a claim names and the experiment has not.
+    """Every case, swept key, value or workload that a claim names and the experiment has not.
 
-    factors: swept key to its values as text.
+    factors: swept key to its values as text; beside: names of the workloads that are measured beside the first, None
+    where they are not known.
     """
     for name, claim in claims.items():
+        if beside is not None:
+            yield from _workloads(claim, beside, tree, ("claims", name))
         for section, conditions in (("expect", claim.expect), ("given", claim.given)):
             for index, expect in enumerate(conditions):
                 path: Path = ("claims", name, section, index)
@@ -173,6 +181,22 @@ def claim_mistakes(
                 yield from _at(expect.against_at, factors, tree, (*path, "against_at"))
         if claim.picture is not None:
             yield from _picture(claim.picture, tree, ("claims", name, "picture"), cases, factors)
+
+
+def _workloads(claim: Claim, beside: Collection[str], tree: Tree, path: Path) -> Iterator[InputError]:
+    named: dict[Path, str | None] = {
+        (section, index, "metric"): expect.metric
+        for section, conditions in (("expect", claim.expect), ("given", claim.given))
+        for index, expect in enumerate(conditions)
+    }
+    named |= {("show", index): metric for index, metric in enumerate(claim.show)}
+    if claim.picture is not None:
+        named |= {("picture", "metric"): claim.picture.metric, ("picture", "beside"): claim.picture.beside}
+    for place, metric in named.items():
+        workload = of_workload(metric or "")[0]
+        if workload and workload not in beside:
+            got = f'no workload "{workload}" is measured beside the first'
+            yield problem(tree, (*path, *place), got, did_you_mean(workload, beside, "workloads"))
 
 
 def _case(case: str | None, cases: Mapping[str, Any], tree: Tree, path: Path) -> Iterator[InputError]:

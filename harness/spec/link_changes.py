@@ -197,8 +197,8 @@ def _ramp(step: Step, old: LinkState, new: LinkState) -> Iterator[Moment]:
 def _drawn(on_off: OnOff, until_ns: int, start: LinkState) -> Iterator[Step]:
     """Breaks by chance until then, each over before the end. Whole microseconds, so that times can be read."""
     chance, at_ns = random.Random(on_off.seed), 0
-    # More are refused, however many they would have been.
-    for _ in range(MOST_CHANGES):
+    # A break is two changes. More are refused, however many they would have been.
+    for _ in range(MOST_CHANGES // 2 + 1):
         at_ns += _drawn_ns(chance, on_off.on_ns)
         off_ns = _drawn_ns(chance, on_off.off_ns)
         if at_ns + off_ns >= until_ns:

@@ -116,11 +116,16 @@ def load_experiment(
     with mistakes.noting():
         check_count(layers, repeat, where)
     pairs: list[tuple[Cell, Tree]] = []
-    if count_of(layers) <= _MOST_TRIED or not mistakes:
+    tried = count_of(layers) <= _MOST_TRIED or not mistakes
+    if tried:
         try:
             pairs = expand(layers)
         except InputError as error:
             mistakes.add_elsewhere(error)
+    # What is set on demand may hide a value, or make cells alike, for once.
+    if tried and not cell_settings and not guest:
+        for mistake in comparability(layers, [cell for cell, _ in pairs], str(path)):
+            mistakes.add_elsewhere(mistake)
     if header is None:
         mistakes.raise_any()
     assert header is not None
@@ -128,10 +133,9 @@ def load_experiment(
     claims = header.claims or {}
     # Held against the file's own sweep: an override that takes a value away makes a claim untested, not wrong.
     swept = {key: [written(value) for value in values] for key, values in (header.sweep or {}).items()}
-    mistakes.add(*claim_mistakes(claims, tree, {case.name: case for case in layers.cases}, swept))
-    # What is set on demand may hide a value, or make cells alike, for once.
-    if not cell_settings and not guest and not mistakes:
-        mistakes.add(*comparability(layers, [cell for cell, _ in pairs], str(path)))
+    beside = {workload.name for cell, _ in pairs for workload in cell.spec.measured_beside().values()}
+    names = {case.name: case for case in layers.cases}
+    mistakes.add(*claim_mistakes(claims, tree, names, swept, beside if pairs else None))
     mistakes.raise_any()
     if adaptive is not None and adaptive.verdict:
         smallest = max((cell.spec.checks.smallest_effect or 0.0 for cell, _ in pairs), default=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -173,7 +174,8 @@ def _labelled(
 def comparability(layers: Layers, cells: Sequence[Cell], path: str) -> list[InputError]:
     """What makes a comparison mean nothing: values that the sweep hides; else cases and values that do the same.
 
-    path: the experiment file; what a topology file of its own says may be hidden.
+    cells: all of them, or none where one cannot be built: then only what says the same is known to do the same. path:
+    the experiment file; what a topology file of its own says may be hidden.
     """
     mistakes: list[InputError] = []
     for axis in layers.axes:
@@ -195,15 +197,23 @@ def comparability(layers: Layers, cells: Sequence[Cell], path: str) -> list[Inpu
 def _alike(layers: Layers, cells: Sequence[Cell]) -> Iterator[InputError]:
     """Cells that do the same under two names, once for two cases."""
     named_at = {case.name: case.overlay.key_at for case in layers.cases}
-    known: dict[str, Cell] = {}
+    known: dict[str, tuple[str, str]] = {}
     reported: set[tuple[str, str]] = set()
-    for cell in cells:
-        earlier = known.setdefault(digest(cell.spec.identity()), cell)
-        if earlier is not cell and (earlier.case, cell.case) not in reported:
-            reported.add((earlier.case, cell.case))
-            got = f"it does the same as {earlier.label()}: a difference between the two would be chance"
+    built = ((cell.case, cell.label(), digest(cell.spec.identity())) for cell in cells)
+    for case, label, does in built if cells else _unbuilt(layers):
+        earlier_case, earlier = known.setdefault(does, (case, label))
+        if earlier != label and (earlier_case, case) not in reported:
+            reported.add((earlier_case, case))
+            got = f"it does the same as {earlier}: a difference between the two would be chance"
             todo = "let them differ, or take one out; pollbench calibrate compares a case with itself"
-            yield InputError(f"cell {cell.label()}", got=got, todo=todo, where=named_at[cell.case])
+            yield InputError(f"cell {label}", got=got, todo=todo, where=named_at[case])
+
+
+def _unbuilt(layers: Layers) -> Iterator[tuple[str, str, str]]:
+    """(case, label, all that its sections say) of every cell."""
+    for case, factors, tree, _ in _combinations(layers):
+        label = " ".join([case, *(f"{key}={value}" for key, value in factors.items())])
+        yield case, label, json.dumps(tree.plain(), sort_keys=True, default=str)
 
 
 def _set_by(axis: MatrixAxis) -> Iterator[Tree]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
+from harness.columns import BY_NAME, names_of_workload
 from harness.errors import InputError
 from harness.knobs import KNOBS, Knob
 from harness.knobs.cgroup import Cgroup
@@ -15,7 +16,7 @@ from harness.spec.rules_topology import path_between
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Tree
 from harness.units import parse_cpus
-from harness.workloads import Contention, Workload
+from harness.workloads import WORKLOADS, Contention, Workload
 
 ALL_NODES = "*"
 _PERIOD_NS = 100_000_000  # the cgroup knob's
@@ -60,16 +61,41 @@ def _beside_the_stack(node: str, topology: Topology, tree: Tree) -> Iterator[Inp
 
 
 def measured_of(workloads: Mapping[Path, Workload], tree: Tree) -> Path:
-    """The path of the measured workload: the one that says so, else the first. InputError if several, or none, do."""
+    """The path of the measured workload: the first that says so, else the first that may be. InputError: none may."""
     claims = [path for path, workload in workloads.items() if workload.measured]
-    if len(claims) > 1:
-        got = f"{dotted(claims[0])} is measured already"
-        raise problem(tree, (*claims[1], "measured"), got, "one workload is measured, the others are background")
     free = [path for path, workload in workloads.items() if workload.measured is not False]
     if not free:
         first = next(iter(workloads))
         raise problem(tree, (*first, "measured"), "nothing is measured", "leave it out, or set it on one workload")
     return claims[0] if claims else free[0]
+
+
+def measured_mistakes(workloads: Mapping[Path, Workload], tree: Tree) -> Iterator[InputError]:
+    """Mistakes unless names differ, and what is measured beside the first can be, and has a name for its columns."""
+    known: dict[str, Path] = {}
+    for path, workload in workloads.items():
+        if workload.name and workload.name in known:
+            got = f'{dotted(known[workload.name])} is called "{workload.name}" too'
+            yield problem(tree, (*path, "name"), got, "give each workload a name of its own")
+        known[workload.name] = path
+        if workload.is_timed_on_wire() and not workload.measured and path != measured_of(workloads, tree):
+            got = "packets are timed for the measured workload alone, and this one is in the background"
+            yield problem(tree, (*path, "latencies"), got, "leave them out here, or let it be the measured one")
+    first, *others = [path for path, workload in workloads.items() if workload.measured] or [()]
+    for path in others:
+        workload = workloads[path]
+        clash = next((name for name in names_of_workload(workload.name) if name in BY_NAME), "")
+        if "client" not in workload.native:
+            got = f"{workload.kind} measures by a clock of its own, and {dotted(first)} is measured already"
+            own = ", ".join(kind for kind, model in WORKLOADS.items() if "client" in model.native)
+            todo = f"put {workload.kind} first, or leave it in the background; kinds that can be beside it: {own}"
+            yield problem(tree, (*path, "measured"), got, todo)
+        elif not workload.name:
+            got = f"{dotted(first)} is measured already, and has the usual columns"
+            yield problem(tree, (*path, "measured"), got, f"add a name to {dotted(path)}, for columns of its own")
+        elif clash or workload.name.split("_")[0] == "phase":
+            got = f"a column of every run is called {clash or 'phase_... too, where links change'}"
+            yield problem(tree, (*path, "name"), got, "take another name")
 
 
 def contention_mistakes(contention: Contention, topology: Topology, tree: Tree) -> Iterator[InputError]:

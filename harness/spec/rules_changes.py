@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from harness.errors import InputError
 from harness.spec.link_changes import MOST_CHANGES, Changes
 from harness.spec.messages import Path, problem
-from harness.spec.topology import Shape, Topology
+from harness.spec.shape import Shape
+from harness.spec.topology import Topology
 from harness.spec.trace_file import LEAST_BPS
 from harness.spec.yaml_tree import Tree
 from harness.units import format_duration, format_rate

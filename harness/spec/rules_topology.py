@@ -9,8 +9,10 @@ from harness.errors import InputError
 from harness.spec.links import LINK_KINDS, TUNNELS, Overlay
 from harness.spec.messages import Path, did_you_mean, first_of, problem
 from harness.spec.rules_changes import change_mistakes
+from harness.spec.rules_netem import netem_mistakes
 from harness.spec.rules_switching import switching_mistakes, unequal_mtus
-from harness.spec.topology import Link, Shape, Topology
+from harness.spec.shape import Shape
+from harness.spec.topology import Link, Topology
 from harness.spec.yaml_tree import Tree
 
 _IPV6_MIN_MTU = 1280
@@ -50,7 +52,7 @@ def topology_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
             yield from _addresses(topology, link, tree, path)
         dangling |= bool(ends)
         for direction, shape in link.declared_shapes().items():
-            for key, got, todo in _shape_mistakes(shape, link.mtu):
+            for key, got, todo in (*_shape_mistakes(shape, link.mtu), *netem_mistakes(shape)):
                 yield problem(tree, (*path, direction, key), got, todo)
             yield from change_mistakes(topology, shape, tree, (*path, direction))
         if link.queue_series_ns is not None and not link.shaped:
@@ -197,8 +199,6 @@ def _shape_mistakes(shape: Shape, mtu: int | None) -> Iterator[tuple[str, str, s
         yield "limit", "limit is of netem, and nothing here needs one", 'use "qdisc: {kind: pfifo, limit: N}"'
     yield from _queue_mistakes(shape)
     yield from _burst_mistakes(shape, (mtu or _ETHERNET_MTU) + _ETHERNET_HEADER)
-    if shape.leaf is not None and shape.leaf.kind == "cake" and shape.leaf.limit is not None:
-        yield "qdisc", "cake has no packet limit", "leave out the limit of cake"
     for attribute, value in (("jitter", shape.jitter_ns), ("reorder", shape.reorder)):
         # A jitter around a delay of 0 that is written down is meant: tc has it, and half the packets wait.
         if value and not shape.delay_ns and (attribute != "jitter" or "delay_ns" not in shape.model_fields_set):

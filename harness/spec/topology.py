@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from harness.spec.link_changes import Changes, Course, LinkState, course_of
 from harness.spec.links import LINK_KINDS, LinkKind
 from harness.spec.section import Section, StableSection
-from harness.units import Count, CpuSet, DurationNs, OnOff, RateBps, Share, SizeBytes
+from harness.spec.shape import Shape
+from harness.units import Count, CpuSet, DurationNs, OnOff, Share, SizeBytes
 
 _NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"
 _MAC = r"^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$"
@@ -101,80 +101,6 @@ if TYPE_CHECKING:
     NicName = str
 else:
     NicName = Literal[tuple(LINK_KINDS)]
-
-
-class Qdisc(Section):
-    """The queueing discipline at the leaf of a shaped direction."""
-
-    kind: Literal["fq", "fq_codel", "cake", "codel", "sfq", "pfifo", "bfifo"]
-    limit: Count | None = Field(
-        None, ge=1, le=2**32 - 1, description="packets (bytes for bfifo); the kernel's default if absent"
-    )
-
-
-class Shape(StableSection):
-    """What happens to packets in one direction of a link. An empty shape is an unshaped direction."""
-
-    added_later: ClassVar[frozenset[str]] = frozenset(
-        ("red", "limit", "queue_bytes", "queue_packets", "keep_order", "changes")
-    )
-
-    rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
-    burst_bytes: SizeBytes | None = Field(
-        None,
-        alias="burst",
-        description="bytes that may pass at once after a pause, by tbf or htb; if absent, each packet is held back for "
-        "its time (netem), or 50 us of the rate may pass",
-    )
-    queue_ns: DurationNs = Field(
-        50_000_000, alias="queue", description="longest wait for the rate; if absent, 50ms or 16 full frames"
-    )
-    queue_bytes: SizeBytes | None = Field(
-        None, ge=1, le=2**31, description="bytes that wait for the rate, instead of queue"
-    )
-    queue_packets: Count | None = Field(
-        None, ge=1, le=2**31, description="packets that wait for the rate, instead of queue"
-    )
-    method: Literal["netem", "tbf", "htb", "hfsc"] | None = Field(
-        None, description="qdisc that enforces the rate; if absent, netem up to 1gbit where the kernel has it, else htb"
-    )
-    red: Literal["drop", "ecn"] | None = Field(
-        None, description="random early detection below htb or hfsc, as Mininet sets it up: drops, or marks (ECN)"
-    )
-    delay_ns: DurationNs = Field(0, alias="delay", description="added one-way delay (netem)")
-    jitter_ns: DurationNs = Field(0, alias="jitter", description="variation of the delay (netem); packets overtake")
-    keep_order: OnOff = Field(False, description="with a jitter: a packet never arrives before an earlier one")
-    loss: Share = Field(0.0, description="share of packets lost (netem)")
-    duplicate: Share = Field(0.0, description="share of packets sent twice (netem)")
-    reorder: Share = Field(0.0, description="share of packets sent without the delay (netem)")
-    limit: Count | None = Field(
-        None, description="packets under way, or with a rate: that wait for it; chosen if absent", ge=1, le=2**31
-    )
-    leaf: Qdisc | None = Field(None, alias="qdisc", description="leaf queueing discipline")
-    changes: Changes | None = Field(
-        None, description="how the direction changes while it is measured; before that, and after, it is as above"
-    )
-
-    @property
-    def needs_netem(self) -> bool:
-        """True if any part of the shape can only be done by netem, now or after a change."""
-        own = any((self.delay_ns, self.jitter_ns, self.loss, self.duplicate, self.reorder))
-        return own or any(state.delay_ns or state.loss for state in self.states())
-
-    @property
-    def course(self) -> Course | None:
-        """How it changes; None if it does not."""
-        start = LinkState(self.rate_bps, self.delay_ns, self.loss)
-        return None if self.changes is None else course_of(self.changes, start)
-
-    def states(self) -> frozenset[LinkState]:
-        """Every state it is changed to."""
-        return self.course.states if self.course is not None else frozenset()
-
-    def at(self, state: LinkState) -> Shape:
-        """The shape in one of its states, for itself; but for the queue, which stays what it is."""
-        same = {"rate_bps": state.rate_bps, "delay_ns": state.delay_ns, "loss": state.loss}
-        return self.model_copy(update=same | {"changes": None, "method": self.method or "htb"})
 
 
 class Pcap(Section):

@@ -62,7 +62,7 @@ def unpacked(data: str) -> str:
             raise zlib.error("cut off")
         return text.decode()
     except (binascii.Error, zlib.error, UnicodeDecodeError):
-        raise ValueError("no trace that was filled in; leave it out: the file that `trace` names is read") from None
+        raise ValueError("nothing that was filled in; leave it out: the file that is named is read") from None
 
 
 def parse_trace(text: str) -> LinkTrace:

@@ -202,15 +202,13 @@ def _choices(axis: MatrixAxis, values: Sequence[object]) -> list[tuple[Scalar, T
 def _resolved(terms: Sequence[Term], keys: Sequence[str], text: str, where: str, mistakes: Mistakes) -> dict[str, Term]:
     """Key to term, each term's key being the end of one key of the space."""
     out = {}
+    lasts = [key.rsplit(".", 1)[-1] for key in keys]
+    known = [last if lasts.count(last) == 1 else key for last, key in zip(lasts, keys, strict=True)]
     for term in terms:
         ends = [key for key in keys if key == term.key or key.endswith(f".{term.key}")]
         if len(ends) != 1:
             got = f'"{term.key}" is the end of {"several keys" if ends else "no key"} of the space'
-            todo = (
-                f"write more of it: {', '.join(ends)}"
-                if ends
-                else did_you_mean(term.key, [key.rsplit(".", 1)[-1] for key in keys])
-            )
+            todo = f"write more of it: {', '.join(ends)}" if ends else did_you_mean(term.key, known)
             mistakes.add(InputError(f'tune.skip "{text[:60]}"', got=got, todo=todo, where=where))
             continue
         out[ends[0]] = term

@@ -6,6 +6,8 @@ sides of a place, over places and over windows of many lengths, against the same
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +20,7 @@ from harness.stats.runs import Floats
 MIN_SIDE = 2
 """Fewer values than this make no level of their own."""
 
-DRAWS = 9_999
+DRAWS: int = 9_999
 """Random orders that p values are counted from: none is below 1 / (DRAWS + 1)."""
 
 _DRAWS_OF_PLACES = 999
@@ -26,8 +28,11 @@ _LEVEL_OF_PLACES = 0.05
 _SHRINK = 2**0.5
 _AT_ONCE = 500
 _SEED = 1
+_MOST_LAG = 0.9
+_CHANCE = 5.0
+"""Over the number of values: the correlation that is not counted."""
 
-_Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
+_Windows = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,16 @@ def jumps(values: Floats, level: float, lag: float = 0.0) -> list[Jump]:
 
     The stretches on both sides of one are looked at for more, each with a share of `level` by its length.
     """
+    places = _places(values, level, lag)
+    edges = [0, *(at for at, _ in places), values.size]
+    return [
+        Jump(at, p, *_reach(values[before:after], at - before, before, lag))
+        for (at, p), before, after in zip(places, edges, edges[2:], strict=False)
+    ]
+
+
+def _places(values: Floats, level: float, lag: float) -> list[tuple[int, float]]:
+    """Where change points are, in order, each with its p value."""
     places: list[tuple[int, float]] = []
     todo = [(0, values.size)]
     while todo:
@@ -65,21 +80,45 @@ def jumps(values: Floats, level: float, lag: float = 0.0) -> list[Jump]:
         if p <= level * (end - start) / values.size:
             places.append((start + at, p))
             todo += [(start, start + at), (start + at, end)]
-    places.sort()
-    edges = [0, *(at for at, _ in places), values.size]
-    return [
-        Jump(at, p, *_reach(values[before:after], at - before, before, lag))
-        for (at, p), before, after in zip(places, edges, edges[2:], strict=False)
+    return sorted(places)
+
+
+def resemblance(series: Sequence[Floats], level: float) -> float:
+    """How much values resemble the ones before them, their levels apart: the correlation, 0 to 0.9, in twentieths.
+
+    Of all series together, each in its order. Levels are taken out as they are found when values are taken to
+    resemble each other as their steps say: otherwise what resembles would pass for levels. Of few values that is little
+    certain; so much of it as chance makes is not counted.
+    """
+    known = [values for values in series if values.size >= 2 * MIN_SIDE + 1 and values.min() < values.max()]
+    if not known:
+        return 0.0
+    # One value on and two values on: where values resemble each other by r, squares of the steps are as 1 to 1 + r. A
+    # level's step is in few of them, and counts less here than in a correlation.
+    steps = [
+        np.mean([np.abs(_ranks(values)[far:] - _ranks(values)[:-far]).mean() for values in known]) for far in (1, 2)
     ]
+    about = _lag_of(float((steps[1] / steps[0]) ** 2) - 1)
+    left = [_levels_taken_out(values, level, about) for values in known]
+    sizes = np.array([each.size for each in left])
+    found = np.array([(each[1:] * each[:-1]).sum() / max((each**2).sum(), 1e-12) for each in left])
+    # About a mean that they made themselves, n values correlate less: by 1 / n, and by 3 / n of what there is.
+    true = np.average((found + 1 / sizes) / (1 - 3 / sizes), weights=sizes)
+    return _lag_of(float(true) - _CHANCE / float(sizes.sum()))
 
 
-def levels_taken_out(values: Floats, level: float) -> Floats:
+def _levels_taken_out(values: Floats, level: float, lag: float) -> Floats:
     """The values' ranks about the mean rank of their stretch between change points."""
     ranks, left = _ranks(values), np.empty(values.size)
-    edges = [0, *(jump.at for jump in jumps(values, level)), values.size]
+    edges = [0, *(at for at, _ in _places(values, level, lag)), values.size]
     for start, end in pairwise(edges):
         left[start:end] = ranks[start:end] - ranks[start:end].mean()
     return left
+
+
+def _lag_of(found: float) -> float:
+    """The correlation of normal values whose ranks have this one; rounded, since each has random orders of its own."""
+    return round(20 * min(_MOST_LAG, 2 * math.sin(math.pi * max(0.0, found) / 6))) / 20
 
 
 def least_p(count: int) -> float:
@@ -143,14 +182,14 @@ def _statistics(ranks: Floats, count: int, *, windows: bool = True) -> Floats:
 
 
 @lru_cache(maxsize=256)
-def _whole(count: int) -> _Places:
+def _whole(count: int) -> _Windows:
     """Start, place and end of every change point that the whole may have."""
     at = np.arange(MIN_SIDE, count - MIN_SIDE + 1)
     return np.zeros_like(at), at, np.full_like(at, count)
 
 
 @lru_cache(maxsize=256)
-def _windows(count: int) -> _Places:
+def _windows(count: int) -> _Windows:
     """The same within windows that become shorter and overlap by half, which show what comes and goes again."""
     parts, length = [_whole(count)], count / _SHRINK
     while length >= 3 * MIN_SIDE:
@@ -164,7 +203,7 @@ def _windows(count: int) -> _Places:
     return np.concatenate(starts), np.concatenate(ats), np.concatenate(ends)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _null(count: int, lag: float, draws: int, windows: bool) -> Floats:
     """The largest statistic of each of so many random orders, sorted; of chained values (AR(1)) with a lag."""
     draw = np.random.default_rng((_SEED, count))

@@ -53,6 +53,7 @@ def is_varied(table: Table, name: str) -> bool:
 NEVER_POOLED = (
     "workload_kind",
     "workload_mode",
+    "workload_timed",
     "workload_protocol",
     "workload_size_bytes",
     "workload_sizes",
@@ -144,7 +145,7 @@ def _verdict_codes(table: Table) -> npt.NDArray[np.int64]:
 
 def is_tail(name: str) -> bool:
     """Is this metric a quantile that a run with few requests does not have?"""
-    return _TAIL.fullmatch(name) is not None
+    return _TAIL.fullmatch(columns.of_workload(name)[1]) is not None
 
 
 def whole_tails(runs: Table | pd.DataFrame, cells: Iterable[SummaryCell]) -> Table:
@@ -176,7 +177,7 @@ def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.Dat
     cells = group_cells(runs, by) if len(runs) else []
     table = whole_tails(runs, cells)
     factors = factor_columns(table) if by is None else list(by)
-    metrics = [column.name for column in columns.MAIN_METRICS if column.name in table]
+    metrics = columns.main_of(table.names)
     rows = [_row(table, cell, metrics) for cell in cells]
     names = ["case", *factors, *(column.name for column in columns.CELL_COUNTS)]
     names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]

@@ -171,8 +171,11 @@ class Wiring:
                 wrong = readback.differences(disc.options, state.options)
                 if (state.kind, state.parent) != (disc.kind, disc.parent):
                     wrong.append(f"it is {state.kind} under {state.parent:#x}")
+            on = f"{port.device} of {port.node}"
+            if state is not None and "seed" in disc.options and "seed" not in state.options:
+                got, todo = "netem of this kernel forgets its seed", "take Linux 6.6 or later: pollbench vm run FILE"
+                raise MissingError("shape a link", on, got, todo)
             if state is None or wrong:
-                on = f"{port.device} of {port.node}"
                 raise PollbenchError(f"read back qdisc {disc.kind}", on=on, got=", ".join(wrong))
             yield qdisc_row(port, disc, state.options)
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from harness.errors import InputError
 from harness.spec.rules_switching import segments
-from harness.spec.topology import Shape, Topology
+from harness.spec.shape import Shape
+from harness.spec.topology import Topology
 from harness.topology.overlays import OverlayPort, overlay_of, wire_mac, wire_mtu
 from harness.topology.qdiscs import Disc, discs_of
 from harness.topology.segments import UNLIMITED, most_segments, spread

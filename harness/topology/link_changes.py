@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.spec.link_changes import LinkState
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.topology.qdiscs import Disc, discs_of, pace_of
 
 

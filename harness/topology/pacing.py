@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.spec.links import DevicePair, Overlay
-from harness.spec.topology import Link, Shape, Topology
+from harness.spec.netem import correlated_share
+from harness.spec.shape import Shape
+from harness.spec.topology import Link, Topology
 from harness.topology.overlays import wire_mtu
 from harness.topology.qdiscs import NETEM_MOST_BPS, discs_of, frame_bytes, free_bytes, pace_of
-from harness.units import format_duration, format_rate, format_size
+from harness.units import format_duration, format_percent, format_rate, format_size
 
 
 def link_notes(topology: Topology, netem: bool) -> list[str]:
@@ -45,6 +47,13 @@ def _notes(link: Link, shape: Shape, netem: bool) -> Iterator[str]:
         yield note
     if shape.jitter_ns and not shape.keep_order:
         yield f"jitter {format_duration(shape.jitter_ns)} lets packets overtake each other; keep_order: on does not"
+    for name, correlation in shape.correlation or ():
+        if correlation and name == "delay":
+            yield "netem's correlation of delays reaches no packet: it draws by the low digits of what it mixes"
+        elif correlation:
+            share = getattr(shape, name)
+            really = f"{100 * correlated_share(share, correlation):.2g} %"
+            yield f"{name} {format_percent(100 * share)} with this correlation is {really}: netem mixes its draws"
 
 
 def _some(ways: list[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.spec.topology import Shape, Topology
+from harness.spec.shape import Shape
+from harness.spec.topology import Topology
 from harness.topology.layout import Layout, plan_layout
 
 
@@ -36,4 +37,4 @@ def _loss(shape: Shape | None) -> float:
     """Share of packets lost in one direction; of one that changes, the mean over its time."""
     if shape is None:
         return 0.0
-    return shape.loss if shape.course is None else shape.course.mean_loss()
+    return shape.mean_loss if shape.course is None else shape.course.mean_loss()

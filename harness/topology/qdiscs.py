@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from harness.errors import InputError
-from harness.spec.topology import Shape, Topology
+from harness.spec.shape import Shape
+from harness.spec.topology import Topology
 
 ROOT_PARENT = 0xFFFFFFFF
 DEFAULT_MTU = 1500
@@ -33,12 +34,16 @@ _KEEPS_ORDER_BPS = 10**12
 
 
 class Disc(NamedTuple):
-    """One qdisc of a chain; handle and parent as tc numbers (major << 16 | minor), options by our names."""
+    """One qdisc of a chain; handle and parent as tc numbers (major << 16 | minor), options by our names.
+
+    table: of netem, what its delay is drawn from, in 1/8192 of the jitter.
+    """
 
     kind: str
     handle: int
     parent: int
     options: dict[str, int | float]
+    table: tuple[int, ...] = ()
 
 
 def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True, delays: bool = False) -> tuple[Disc, ...]:
@@ -72,7 +77,8 @@ def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True, de
     discs: list[Disc] = []
     for level, (kind, options) in enumerate(chain, 1):
         parent = discs[-1].handle | 1 if discs else ROOT_PARENT
-        discs.append(Disc(kind, level << 16, parent, options))
+        table = shape.table if "delay_ns" in options else ()
+        discs.append(Disc(kind, level << 16, parent, options, table))
     return tuple(discs)
 
 
@@ -208,7 +214,7 @@ def _red_options(shape: Shape, rate_bps: int) -> dict[str, int | float]:
 
 def _delay_options(shape: Shape, pace: Pace | None) -> dict[str, int | float]:
     """Of the stage in which packets travel. Behind netem's rate no more come than that lets through."""
-    held_ns = shape.delay_ns + shape.jitter_ns
+    held_ns = shape.held_ns
     pps = _FASTEST_PPS
     if pace == "netem":
         pps = min(pps, -(-(shape.rate_bps or 0) // (8 * _SMALLEST_FRAME)))
@@ -223,19 +229,38 @@ def _delay_options(shape: Shape, pace: Pace | None) -> dict[str, int | float]:
         "reorder": shape.reorder,
         "limit": limit,
     }
-    return options | ({"rate_bps": _KEEPS_ORDER_BPS} if shape.keep_order else {})
+    return options | ({"rate_bps": _KEEPS_ORDER_BPS} if shape.keep_order else {}) | _rarer_options(shape)
+
+
+def _rarer_options(shape: Shape) -> dict[str, int | float]:
+    """What else is declared of netem's chance and times."""
+    options: dict[str, int | float] = {"gap": shape.gap} if shape.gap > 1 else {}
+    if shape.corrupt:
+        options["corrupt"] = shape.corrupt
+    if shape.ecn:
+        options["ecn"] = 1
+    if (model := shape.gilbert_elliott or shape.four_states) is not None:
+        options |= dict(model)
+    if shape.correlation is not None:
+        options |= {f"{name}_correlation": share for name, share in shape.correlation if share}
+    if (slots := shape.slots) is not None:
+        most_ns = slots.least_ns if slots.most_ns is None else slots.most_ns
+        options |= {"slot_least_ns": slots.least_ns, "slot_most_ns": most_ns}
+        options |= {"slot_packets": slots.packets or 0, "slot_bytes": slots.bytes or 0}
+    return options | ({"seed": shape.seed} if shape.seed is not None else {})
 
 
 def _in_flight(shape: Shape, mtu: int | None) -> int:
     """Full frames that are under way at the rate."""
-    held_ns = shape.delay_ns + shape.jitter_ns
-    return -(-(shape.rate_bps or 0) * held_ns // (8 * 10**9 * frame_bytes(mtu)))
+    return -(-(shape.rate_bps or 0) * shape.held_ns // (8 * 10**9 * frame_bytes(mtu)))
 
 
 def _leaf_options(shape: Shape) -> dict[str, int | float]:
     assert shape.leaf is not None
-    if shape.leaf.limit is None:
-        return {}
-    if shape.leaf.kind == "cake":
+    leaf = shape.leaf
+    if leaf.kind == "cake" and leaf.limit is not None:
         raise InputError("shape a link", got="cake has no packet limit", todo="leave out the limit of cake")
-    return {"limit": shape.leaf.limit}
+    threshold_us = None if leaf.ce_threshold_ns is None else leaf.ce_threshold_ns // 1000
+    ecn = None if leaf.ecn is None else int(leaf.ecn)
+    given = {"limit": leaf.limit, "ce_threshold_us": threshold_us, "ecn": ecn}
+    return {name: value for name, value in given.items() if value is not None}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.topology.qdiscs import Disc, default_burst, frame_bytes, pace_of, passing_bytes
 
 UNLIMITED = 0
 # More than the 64 KiB of any packet hold.
 _MOST = 44
-_COUNTING = {"pfifo", "sfq", "fq", "fq_codel", "codel"}
+_COUNTING = {"pfifo", "sfq", "fq", "fq_codel", "codel", "dualpi2"}
 
 Port = tuple[int, int]
 """A port by its link and its end of it."""
@@ -25,7 +25,7 @@ def most_segments(shape: Shape | None, discs: Sequence[Disc], mtu: int | None) -
     if shape is None or not discs:
         return UNLIMITED
     states = shape.states()
-    by_chance = shape.duplicate or shape.reorder or shape.jitter_ns or any(one.loss for one in (shape, *states))
+    by_chance = shape.by_chance or shape.slots is not None or any(state.loss for state in states)
     counted = shape.limit or shape.queue_packets or any(disc.kind in _COUNTING for disc in discs)
     pace = pace_of(discs)
     if by_chance or counted or (pace is not None and pace.kind in ("netem", "hfsc")):

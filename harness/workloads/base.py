@@ -55,14 +55,16 @@ def _last_match(pattern: str, text: str) -> list[str | None] | None:
 class ProgramOutput:
     """What a program that nobody modified left behind: both outputs, its log file, and how long the client ran.
 
-    last_match: how a regular expression that a file brought along is searched for: [first group of the last match], or
-    None; count: how often one matches. A run gives such that end in time, with ValueError, whatever the expression.
+    requests: as Reading's samples, of a workload that is timed on the wire. last_match: how a regular expression that a
+    file brought along is searched for: [first group of the last match], or None; count: how often one matches. A run
+    gives such that end in time, with ValueError, whatever the expression.
     """
 
     client: str
     server: str = ""
     log: str = ""
     elapsed_ns: int = 0
+    requests: Any = None
     last_match: Callable[[str, str], list[str | None] | None] = _last_match
     count: Callable[[str, str], int] = _count
 
@@ -95,8 +97,16 @@ class Workload(BaseModel):
     kind: str
     source: str = Field(alias="from", description="node of the client")
     target: str = Field(alias="to", description="node of the server")
+    name: str = Field(
+        "",
+        pattern="^[a-z][a-z0-9]{0,15}$",
+        description="in a list of workloads: what tables call it; what is measured beside the first has columns with "
+        "this name before theirs (`login_rtt_p50_us`)",
+    )
     measured: OnOff | None = Field(
-        None, description="in a list of workloads: the one that is measured; the first if none says so"
+        None,
+        description="in a list of workloads: it is measured; the first alone if none says so. Of several the first has "
+        "the usual columns",
     )
     warmup_ns: DurationNs = Field(
         200_000_000, ge=0, le=HOUR_NS, alias="warmup", description="traffic before measuring, discarded"
@@ -166,6 +176,10 @@ class Workload(BaseModel):
     def fixed_port(self) -> int:
         """The port to listen on; 0 where the server tells which one it got."""
         return int(getattr(self, "port", 0) or 0)
+
+    def is_timed_on_wire(self) -> bool:
+        """Are its requests to be timed by the packets at the client's devices, since nobody tells?"""
+        return False
 
     def server_tells(self) -> bool:
         """Has the foreign server to end before the output is read, since figures stand in what it says?"""

@@ -130,10 +130,25 @@ class Latencies(BaseModel):
     at: str = Field("", description="csv: the column with the time at which each request was due, in the same unit")
     path: str = Field("", description='json: dotted path, "requests.rtt"; a list on the way means each of its members')
     basis: Literal["rtt", "half-rtt"] = Field("rtt", description="whole round trips, or half ones, which are doubled")
-    source: Literal["log", "output"] = Field("log", alias="in", description="the file {log}, or its standard output")
+    source: Literal["log", "output", "wire"] = Field(
+        "log", alias="in", description="the file {log}; its standard output; or packets at the client's devices"
+    )
+
+    @model_validator(mode="after")
+    def _wire_has_no_form(self) -> Latencies:
+        if self.source == "wire" and (more := self.model_fields_set - {"source"}):
+            names = ", ".join(type(self).model_fields[name].alias or name for name in sorted(more))
+            raise ValueError(f"packets have no {names}; leave it out beside in: wire")
+        return self
 
     def read(self, output: ProgramOutput) -> Reading:
         """Samples, or the figures of a histogram, and how many requests. ValueError, saying what is wrong."""
+        if self.source == "wire":
+            if output.requests is None:
+                raise ValueError(
+                    "latencies: nobody looked at its packets; those of the measured workload alone are timed"
+                )
+            return self._counted(output.requests)
         text = output.log if self.source == "log" else output.client
         if not text.strip():
             where = "to {log}" if self.source == "log" else "to its output"
@@ -149,9 +164,11 @@ class Latencies(BaseModel):
             found, times = values.of_csv(text, self.column, self.at)
         else:
             found = values.of_json(text, self.path) if self.form == "json" else values.of_lines(text)
-        samples = values.samples_of(found, times, self.unit, 2.0 if self.basis == "half-rtt" else 1.0)
-        answered = sum(value >= 0 for value in found)
-        return Reading({"requests": len(found), "answered": answered, "lost": len(found) - answered}, {}, samples)
+        return self._counted(values.samples_of(found, times, self.unit, 2.0 if self.basis == "half-rtt" else 1.0))
+
+    def _counted(self, samples: Any) -> Reading:
+        answered = int((samples["latency_ns"] >= 0).sum())
+        return Reading({"requests": samples.size, "answered": answered, "lost": samples.size - answered}, {}, samples)
 
     def _histogram(self, text: str) -> Reading:
         options = ReadOptions(self.unit, self.basis)
@@ -208,6 +225,10 @@ class Command(Workload):
         for word in self.files:
             if not word.startswith("./") or ".." in word.split("/"):
                 raise ValueError(f"files: {word!r} is no path from this file; expected ./NAME, or ./DIRECTORY/NAME")
+        if self.is_timed_on_wire() and self.port is None:
+            raise ValueError("latencies in: wire are of the packets of one port; add port")
+        if self.is_timed_on_wire() and self.source == self.target:
+            raise ValueError(f"latencies in: wire need a link; client and server are both on {self.source}")
         if not self.figures and self.latencies is None:
             raise ValueError("nothing says what its figures are; add latencies, or figures")
         return self
@@ -246,6 +267,10 @@ class Command(Workload):
         words = (*(self.server_command or ()), *self.client_command)
         return list(dict.fromkeys(word for word in words if word.startswith(_HERE)))
 
+    def is_timed_on_wire(self) -> bool:
+        """Are latencies `in: wire`?"""
+        return self.latencies is not None and self.latencies.source == "wire"
+
     def server_tells(self) -> bool:
         """Is any figure the server's?"""
         return any(figure.of == "server" for figure in self.figures.values())
@@ -272,8 +297,13 @@ class Command(Workload):
 
     def described(self) -> dict[str, Fact]:
         """The facts of every workload, and both command lines."""
-        return super().described() | {
-            "client_command": shlex.join(self.client_command),
-            "server_command": shlex.join(self.server_command or ()) or None,
-            "conversion": self.note or None,
-        }
+        timed = {"timed": "on the wire"} if self.is_timed_on_wire() else {}
+        return (
+            super().described()
+            | timed
+            | {
+                "client_command": shlex.join(self.client_command),
+                "server_command": shlex.join(self.server_command or ()) or None,
+                "conversion": self.note or None,
+            }
+        )

@@ -194,10 +194,27 @@ class Load(Generated, OwnSockets):
         description="UDP: the server takes several datagrams at once (UDP_GRO), as QUIC servers do; while it "
         "busy-polls, the kernel holds each until the poll ends",
     )
+    udp_batch: Count | None = Field(
+        None,
+        ge=2,
+        le=1024,
+        description="UDP: the server takes up to so many datagrams by one recvmmsg and answers them by one sendmmsg; "
+        "one by one if absent",
+    )
+    zerocopy: OnOff = Field(
+        False,
+        description="TCP: the server has its replies sent from where it made them (MSG_ZEROCOPY), and waits for the "
+        "kernel's word before it writes there again; a veth pair copies them all the same, and the run says so",
+    )
     uring_napi: Literal["dynamic", "static"] = Field(
         "dynamic",
         description="server_wait: uring: it polls the NAPIs of the sockets that it waits for, or those that the server "
         "names to it once, of each socket's first packet (Linux 6.13)",
+    )
+    uring_multishot: OnOff = Field(
+        False,
+        description="server_wait: uring, TCP: one receive of a connection goes on bringing what comes, in buffers that "
+        "the server provides",
     )
     connect_per_request: OnOff = Field(False, description="TCP: every request opens and closes a connection")
     service: Service | None = Field(None, description="CPU work of the server per request; none if absent")
@@ -224,6 +241,13 @@ class Load(Generated, OwnSockets):
             raise ValueError("connect_per_request needs a connection; add protocol: tcp")
         if self.udp_gro and (self.protocol != "udp" or self.phases or self.wait_of("server") == "uring"):
             raise ValueError("udp_gro is of UDP sockets, and goes neither with phases nor with server_wait: uring")
+        in_ring = self.wait_of("server") == "uring"
+        if self.udp_batch and (self.protocol != "udp" or self.phases or self.udp_gro or in_ring):
+            raise ValueError("udp_batch is of UDP sockets, and goes without phases, udp_gro and server_wait: uring")
+        if self.uring_multishot and not (in_ring and self.protocol == "tcp"):
+            raise ValueError("uring_multishot is of a TCP server in io_uring; add protocol: tcp, server_wait: uring")
+        if self.zerocopy and (self.protocol != "tcp" or self.phases or in_ring):
+            raise ValueError("zerocopy is of TCP here, and goes without phases and server_wait: uring")
         if self.uring_napi == "static" and self.wait_of("server") != "uring":
             raise ValueError("uring_napi is of a server in io_uring; add server_wait: uring")
         if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
@@ -282,6 +306,9 @@ class Load(Generated, OwnSockets):
         argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
         argv += ["--service", self.service.option()] if self.service else []
         argv += ["--udp-gro"] if self.udp_gro else []
+        argv += ["--multishot"] if self.uring_multishot else []
+        argv += ["--zerocopy"] if self.zerocopy else []
+        argv += ["--batch", str(self.udp_batch)] if self.udp_batch else []
         argv += ["--uring-napi", "static"] if self.uring_napi == "static" else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
         return [*argv, *self.xdp_options("server"), *scene.socket_options]
@@ -302,7 +329,9 @@ class Load(Generated, OwnSockets):
     def _messages(self, scene: Scene) -> list[str]:
         """What both ends must agree on."""
         argv = ["--size", self.size]
-        argv += ["--response-size", self.response_size] if self.response_size else []
+        # With it a reply is no echo from the request's memory, but made in memory of its own.
+        response = self.response_size or (self.size if self.zerocopy else None)
+        argv += ["--response-size", response] if response else []
         if scene.timed and self.can_be_timed():
             return [*argv, "--times"]
         return argv + (["--phases"] if self.phases else [])
@@ -318,6 +347,9 @@ class Load(Generated, OwnSockets):
             "connect_per_request": "on" if self.connect_per_request else None,
             "phases": "on" if self.phases else None,
             "udp_gro": "on" if self.udp_gro else None,
+            **({"uring_multishot": "on"} if self.uring_multishot else {}),
+            **({"zerocopy": "on"} if self.zerocopy else {}),
+            **({"udp_batch": str(self.udp_batch)} if self.udp_batch else {}),
             "server_threads": self.threads_of_server(),
             "service": self.service.option() if self.service else None,
         }

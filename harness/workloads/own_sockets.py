@@ -79,7 +79,7 @@ class OwnSockets(Workload):
             yield "is the only one of the client; connections: 1 and threads: 1"
         if (getattr(self, "server_threads", None) or 1) != 1 and "server" in roles:
             yield "has one thread; server_threads: 1"
-        for name in ("phases", "udp_gro"):
+        for name in ("phases", "udp_gro", "udp_batch"):
             if getattr(self, name, False):
                 yield f"has no {name}; leave it out"
 

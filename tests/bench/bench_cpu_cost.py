@@ -123,6 +123,7 @@ def _figures(metrics: dict[str, float], trace: dict[str, Any]) -> dict[str, Any]
         "by events": (hogs["switched_ns"] or 0) / requests / 1e3,
         "by the scheduler": hogs["run_ns"] / requests / 1e3,
         "of it interrupts by the trace": us.get("over-hog", 0),
+        "by the product": (hogs["over_ns"] or 0) / requests / 1e3,
     }
     row |= {"irq": us.get("irq", 0), "path": us.get("path", 0), "idle": us.get("idle", 0)}
     row |= {"inferred": total["inferred"], "lost": trace["lost"], "foreign": metrics["foreign_percent"]}

@@ -60,9 +60,11 @@ from mininet.log import setLogLevel
 from mininet.nodelib import LinuxBridge
 mininet.net.fixLimits = lambda: None
 setLogLevel("critical")
-topo, _ = make_topo(TopoRequest(sys.argv[1], sys.argv[2]), Places(sys.argv[2]))
+_, name, directory = sys.argv
+# The file finds a command line of its own in sys.argv from here on.
+topo, _ = make_topo(TopoRequest(name, directory), Places(directory))
 start = time.perf_counter()
-link = TCLink if "pairs" in sys.argv[1] else Link
+link = TCLink if "pairs" in name else Link
 net = mininet.net.Mininet(topo=topo, link=link, switch=LinuxBridge, controller=None)
 net.start()
 built = time.perf_counter()

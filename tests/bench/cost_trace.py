@@ -37,6 +37,8 @@ _LINE = re.compile(r"\[(\d+)\] .*? (\d+)\.(\d{6}): (\w+): (.*)")
 _SWITCH = re.compile(r"prev_pid=(\d+) .*next_pid=(\d+) ")
 _WOKEN = re.compile(r" pid=(\d+) ")
 _AWAKE = "state=4294967295"
+_CALLS = ("reschedule_", "call_function_")
+"""What a CPU is woken by from another one."""
 
 
 @dataclass
@@ -50,9 +52,9 @@ class Seen:
 def traced(measure: Callable[..., Any]) -> Callable[..., Any]:
     """The same, traced: whose the time of the window was goes into the run's files, ns by CPU."""
 
-    def measured(spec: Any, stopper: Any, files: dict[str, bytes], *more: Any) -> Any:
+    def measured(spec: Any, stopper: Any, files: dict[str, bytes], **more: Any) -> Any:
         with tracing() as instance, watched(instance) as seen:
-            outcome = measure(spec, stopper, files, *more)
+            outcome = measure(spec, stopper, files, **more)
             with (instance / "trace").open() as text:
                 times = times_of(text, seen)
             hogs = asdict(seen.snapshots[-1].first.hogs.minus(seen.snapshots[0].last.hogs))
@@ -125,16 +127,16 @@ def times_of(text: Iterator[str], seen: Seen) -> dict[int, Counter[str]]:
     """
     before, after = seen.snapshots[0], seen.snapshots[-1]
     kernel = {tid for tid in after.tasks.run_ns if 2 in (tid, after.tasks.parent.get(tid))}
-    woken: dict[int, int] = {}
+    woken: dict[int, tuple[int, int]] = {}
     cpus = {
-        cpu: _Cpu(clock.at_ns, after.first.clocks[cpu].at_ns, woken, kernel, seen.roles)
+        cpu: _Cpu(cpu, clock.at_ns, after.first.clocks[cpu].at_ns, woken, kernel, seen.roles)
         for cpu, clock in before.last.clocks.items()
     }
     for line in text:
         if match := _LINE.search(line):
             cpu, at_ns, event = int(match[1]), int(match[2] + match[3]) * 1000, match[4]
             if event == "sched_wakeup" and (whom := _WOKEN.search(match[5])):
-                woken[int(whom[1])] = at_ns
+                woken[int(whom[1])] = at_ns, cpu
             if cpu in cpus:
                 cpus[cpu].event(at_ns, event, match[5])
     for cpu, one in cpus.items():
@@ -147,16 +149,21 @@ class _Cpu:
     """One CPU's way through the trace.
 
     Some kernels keep the switches out of the idle task of one CPU out of the trace, and its sleeps too, but not what
-    interrupts it: the task that is next seen to leave such a CPU was there since it was woken.
+    interrupts it: the task that is next seen to leave such a CPU was there since it was woken, or, where the wake-up
+    had to come to a CPU that was halted, since the interrupt that brought it. Until that arrived the CPU was idle.
     """
 
-    def __init__(self, begin: int, end: int, woken: dict[int, int], kernel: set[int], roles: dict[int, str]) -> None:
-        self.begin, self.end, self.since = begin, end, begin
+    def __init__(
+        self, cpu: int, begin: int, end: int, woken: dict[int, tuple[int, int]], kernel: set[int], roles: dict[int, str]
+    ) -> None:
+        self._cpu, self.begin, self.end, self.since = cpu, begin, end, begin
         self.total = Counter[str]()
         self._woken, self._kernel, self._roles = woken, kernel, roles
         self._depth, self._asleep, self._sleeps_shown = 0, False, False
         self._task: int | None = None
-        self._spans: list[tuple[int, int, bool]] = []  # of tasks since the last switch: begin, end, asleep
+        # Since the last switch: of tasks begin, end, asleep, and when other CPUs' interrupts came.
+        self._spans: list[tuple[int, int, bool]] = []
+        self._calls: list[int] = []
 
     def event(self, at_ns: int, name: str, text: str) -> None:
         """The next event on this CPU."""
@@ -168,8 +175,11 @@ class _Cpu:
             self._asleep, self._sleeps_shown = _AWAKE not in text, True
         elif name.endswith("_entry"):
             self._depth += 1
+            if name.startswith(_CALLS):
+                self._calls.append(at_ns)
         elif name.endswith("_exit"):
             self._depth = max(0, self._depth - 1)
+            self._asleep = False  # whatever interrupts a CPU ends its sleep, and it says so a little later
 
     def finish(self) -> None:
         """The end of the window."""
@@ -190,12 +200,17 @@ class _Cpu:
         came, split = leaving if self._task is None else self._task, 0
         if came != leaving:
             self.total["inferred"] += 1
-            split = self._woken.get(leaving, 0)
+            split = self._arrival(*self._woken.get(leaving, (0, self._cpu)))
         for begin, end, asleep in self._spans:
             cut = min(max(split, begin), end)
             self.total[self._owner(came, asleep)] += cut - begin
             self.total[self._owner(leaving, asleep)] += end - cut
-        self._spans = []
+        self._spans, self._calls = [], []
+
+    def _arrival(self, woken_ns: int, by: int) -> int:
+        """When a wake-up came here: another CPU's with its next interrupt; else (and where a CPU polls) at once."""
+        calls = self._calls if by != self._cpu else []
+        return next((at_ns for at_ns in calls if at_ns > woken_ns), woken_ns)
 
     def _owner(self, tid: int, asleep: bool) -> str:
         if tid == 0:

@@ -24,8 +24,21 @@ from tests.campaign.kinds import KINDS, Sources, mutant
 
 # Who is killed.
 SCENES = ("run", "clean", "holder", "up", "down", "generator", "server", "hog", "fleet", "guest")
-# Of a hundred mutants; an inventory costs a start of Ansible.
-SHARES = {"experiments": 38, "tables": 20, "sets": 20, "imports": 10, "journals": 10, "inventories": 2}
+# Of so many mutants; an inventory costs a start of Ansible, a suite seconds.
+SHARES = {
+    "experiments": 38,
+    "traces": 8,
+    "tables": 20,
+    "mappings": 8,
+    "sets": 20,
+    "histories": 8,
+    "explained": 8,
+    "suites": 1,
+    "imports": 10,
+    "journals": 10,
+    "inventories": 2,
+    "fleets": 2,
+}
 
 
 def mutate(arguments: argparse.Namespace) -> int:

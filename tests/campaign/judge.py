@@ -19,7 +19,7 @@ from tests.campaign.kinds import ROOT, Mutant
 
 HANGS_AFTER_S = 10.0
 _LOOK_S = 0.1
-CODES = (0, 1, 2, 3, 4, 130)
+CODES = (0, 1, 2, 3, 4, 6, 130)
 """The exit codes that --help documents; 5, a mistake of pollbench's own, is what is looked for."""
 PLANTS = ""
 """Where a test plants mistakes (a sitecustomize.py), to see that they are seen."""

@@ -1,4 +1,4 @@
-"""What is mutated and which commands then read it: experiments, tables, result sets, imports, journals, inventories."""
+"""What is mutated and which commands then read it: all that strangers write, or that lies about from earlier on."""
 
 from __future__ import annotations
 
@@ -81,12 +81,24 @@ class Sources:
         self.scratch = scratch
         self.words = _words()
         shipped = sorted((ROOT / "experiments").rglob("*.yaml"))
-        self.experiments = [(path, yaml.safe_load(path.read_text())) for path in shipped]
+        self.experiments = [_document(path) for path in shipped]
+        self.rich: dict[str, Any] = _document(Path(__file__).with_name("rich.yaml"))
+        # It has what no shipped file has, which is to be tried often enough.
+        self.experiments += [self.rich] * 8
         self.set = made_up_set(scratch / "source")
+        self.traced = traced_set(scratch / "traced")
+        self.suite = ROOT / "results" / "reference" / "suite"
         self.tables = [(GOLDEN / "set_runs.csv").read_text(), (self.set / "runs.csv").read_text()]
         self.imports = sorted(
             path for path in (GOLDEN / "import").iterdir() if path.suffix != ".json" or "iperf" in path.name
         )
+
+
+def _document(path: Path) -> Any:
+    """What a file says, as pollbench reads it: for PyYAML the key `on` is true."""
+    from harness.spec.yaml_tree import read_file
+
+    return read_file(path)[1].plain()
 
 
 def made_up_set(base: Path) -> Path:
@@ -111,9 +123,18 @@ def made_up_set(base: Path) -> Path:
     return results.path
 
 
+def traced_set(base: Path) -> Path:
+    """A set with a repetition that was traced."""
+    from tests.unit.test_tail import Bed, kept
+
+    shutil.rmtree(base, ignore_errors=True)
+    base.mkdir(parents=True)
+    return kept(base, Bed().meta()).path
+
+
 def experiments(sources: Sources, rng: random.Random, home: Path) -> Mutant:
     """An experiment file, as a tree or as bytes."""
-    _, document = rng.choice(sources.experiments)
+    document = rng.choice(sources.experiments)
     path = home / "experiment.yaml"
     if rng.random() < 0.75:
         tree = mutated_tree(rng, document, sources.words)
@@ -122,6 +143,12 @@ def experiments(sources: Sources, rng: random.Random, home: Path) -> Mutant:
         data = mutated_bytes(rng, yaml.safe_dump(document, sort_keys=False).encode())
     file = str(path)
     commands = [["validate", file], ["plan", file, *rng.choice(([], ["--json"], ["--quick"], ["--repeat", "1"]))]]
+    if "tune" in document:
+        commands.append(["tune", file, "--plan", *rng.choice(([], ["--pareto", "rtt_p50_us,cpu_us_per_request"]))])
+    if rng.random() < 0.1:
+        # It reads the file before it finds that there is no tree.
+        ends = ["--good", "v1", "--bad", "v2", "--fail-if", "rtt_p99_us > +5%"]
+        commands.append(["vm", "bisect", file, "--tree", str(home), *ends])
     return Mutant("experiments", 0, path, data, commands, _special(rng, 0.02))
 
 
@@ -157,6 +184,123 @@ def sets(sources: Sources, rng: random.Random, home: Path) -> Mutant:
     if rng.random() < 0.4:
         commands.append(["report", name, "-o", str(home / "page.html")])
     return Mutant("sets", 0, path, data, commands, special)
+
+
+def traces(sources: Sources, rng: random.Random, home: Path) -> Mutant:
+    """A file by which a link changes, of mahimahi or as a table."""
+    table = "time,rate,delay,loss\n0s,10mbit,1ms,0%\n100ms,5mbit,,1%\n200ms,,2ms,\n# the end\n1s,1mbit,3ms,0.5%\n"
+    text = rng.choice((table, "time_s,rate_mbit\n0,5\n0.5,2.5\n1,8\n", "1\n2\n2\n5\n9\n9\n12\n40\n"))
+    data = mutated_table(rng, text) if rng.random() < 0.5 else mutated_bytes(rng, text.encode())
+    shape = {"rate": "20mbit", "queue": "20ms", "changes": {"trace": "link.trace"}}
+    link = {"between": ["client", "server"], "shape": shape}
+    file = home / "experiment.yaml"
+    file.write_text(yaml.safe_dump(sources.rich | {"topology": sources.rich["topology"] | {"links": [link]}}))
+    words = str(file)
+    commands = [["validate", words], ["plan", words, *rng.choice(([], ["--json"]))], ["topology", words]]
+    return Mutant("traces", 0, home / "link.trace", data, commands, _special(rng, 0.05))
+
+
+def mappings(_sources: Sources, rng: random.Random, home: Path) -> Mutant:
+    """The file beside a table that says what its columns are."""
+    rows = [f"{'base' if n % 2 else 'poll'},{n // 8},{n % 3},{90 + n % 7},{40 + n % 5}" for n in range(32)]
+    for name in ("runs.csv", "other.csv"):
+        (home / name).write_text("\n".join(["who,turn,odd,lat99,other", *rows, ""]))
+    tree = {
+        "case": "who",
+        "repetition": "turn",
+        "factors": ["odd"],
+        "ignore": ["other"],
+        "metrics": {"p99": "lat99"},
+        "units": {"lat99": "us"},
+        "rename": {"poll": "busy"},
+        "unit": "ms",
+        "per": "run",
+        "decimal": ".",
+    }
+    (home / "other.csv.yaml").write_text(yaml.safe_dump(tree))
+    changed = mutated_tree(rng, tree, [*tree, "block", "time", "lat99", "request"])
+    data = yaml.safe_dump(changed, allow_unicode=True).encode("utf-8", "surrogatepass")
+    data = mutated_bytes(rng, data) if rng.random() < 0.3 else data
+    one, other = str(home / "runs.csv"), str(home / "other.csv")
+    commands = [["compare", one, other, *rng.choice(([], ["--json"]))], ["compare", one, "--baseline", "base"]]
+    commands += rng.choice(([], [["trend", one]], [["export", "--format", "openmetrics", one]]))
+    return Mutant("mappings", 0, home / "runs.csv.yaml", data, commands, _special(rng, 0.05))
+
+
+def explained(sources: Sources, rng: random.Random, home: Path) -> Mutant:
+    """A set with a traced repetition, one file of which is changed: its events, what they are of, its samples."""
+    target = home / "small" / sources.traced.name
+    shutil.copytree(sources.traced, target)
+    files = sorted(path for path in target.rglob("*") if path.is_file() and path.name != "experiment.yaml")
+    favoured = [path for path in files if path.name.startswith("trace.")]
+    path = rng.choice(favoured if rng.random() < 0.6 else files)
+    data = path.read_bytes()
+    if path.suffix == ".json" and rng.random() < 0.8:
+        words = ["cpus", "lost", "programs", "client", "names", "irqs", "devices", "shaped", "timed", "version"]
+        data = json.dumps(mutated_tree(rng, json.loads(data), words)).encode()
+    else:
+        data = mutated_bytes(rng, data)
+    name = str(target)
+    commands = [["explain", name, *rng.choice(([], ["--json"], ["--worst", "2"], ["--above", "50us"]))]]
+    commands += rng.choice(([], [["show", name]], [["report", name, "-o", str(home / "page.html")]]))
+    return Mutant("explained", 0, path, data, commands, _special(rng, 0.1))
+
+
+def histories(sources: Sources, rng: random.Random, home: Path) -> Mutant:
+    """Sets one after another, a file of one of which is changed: `trend`, `export` and `merge` read all of them."""
+    merges = rng.random() < 0.3
+    places = [home / "sets" / f"202611{day}T101500Z" for day in (22, 23, 24)]
+    for place in places:
+        shutil.copytree(sources.traced if merges else sources.set, place)
+    target = rng.choice(places)
+    runs = sorted(str(path.relative_to(target)) for path in target.glob("runs/*/*"))
+    path = target / rng.choice(["plan.json", "manifest.json", "runs.csv", *rng.sample(runs, 3)])
+    data = path.read_bytes() if path.exists() else b""
+    if path.suffix == ".json" and rng.random() < 0.7:
+        words = ["run_id", "case", "metrics", "commit", "kernel", "created", "verdict", "share", "seed", "runs"]
+        data = json.dumps(mutated_tree(rng, json.loads(data), words)).encode()
+    else:
+        data = mutated_bytes(rng, data)
+    together, out = str(home / "sets"), str(home / "out")
+    if merges:
+        commands = [["merge", *map(str, places), "-o", out]]
+    elif rng.random() < 0.5:
+        commands = [["trend", together, *rng.choice(([], ["--json"], ["--label", "git"], ["-o", f"{home}/page.html"]))]]
+    else:
+        commands = [["export", "--format", "openmetrics", together]]
+        commands.append(["export", "--format", "parquet", together, "-o", out])
+    return Mutant("histories", 0, path, data, commands, _special(rng, 0.1))
+
+
+def suites(sources: Sources, rng: random.Random, home: Path) -> Mutant:
+    """The sets of the suite that were kept, a file of which is changed."""
+    target = home / "suite"
+    shutil.copytree(sources.suite, target)
+    path = rng.choice(sorted(file for file in target.rglob("*") if file.parent.parent.parent == target))
+    text = path.read_text()
+    as_table = path.suffix == ".csv" and rng.random() < 0.7
+    data = mutated_table(rng, text) if as_table else mutated_bytes(rng, text.encode())
+    more = rng.choice(([], ["--json"], ["--fail-if", "rtt_p99_us > +5%"], ["--ktap", str(home / "ktap")]))
+    return Mutant("suites", 0, path, data, [["suite", "--no-run", "-o", str(target), *more]], _special(rng, 0.15))
+
+
+def fleets(sources: Sources, rng: random.Random, home: Path) -> Mutant:
+    """What a set keeps of its fleet, when it is to be resumed."""
+    target = home / "quickstart" / sources.set.name
+    shutil.copytree(sources.set, target)
+    state = {
+        "ident": "quickstart-1-abcd",
+        "split": "blocks",
+        "hosts": ["a", "b"],
+        "attempts": 1,
+        "allotted": {"0123": "a"},
+        "facts": {"a": {"version": "1", "kernel": "6.18", "cpus": 2, "root": True, "free_bytes": 10**9}},
+    }
+    data = json.dumps(mutated_tree(rng, state, [*state, "cells", "none", "a", "c"])).encode()
+    data = mutated_bytes(rng, data) if rng.random() < 0.2 else data
+    file = str(ROOT / "experiments" / "quickstart.yaml")
+    words = ["fleet", "run", file, "-i", "a,b,", "-o", str(home), "--resume", "--dry-run"]
+    return Mutant("fleets", 0, target / "fleet.json", data, [words], _special(rng, 0.05))
 
 
 def imports(sources: Sources, rng: random.Random, home: Path) -> Mutant:
@@ -222,11 +366,17 @@ def _special(rng: random.Random, chance: float) -> str:
 
 KINDS: dict[str, Callable[[Sources, random.Random, Path], Mutant]] = {
     "experiments": experiments,
+    "traces": traces,
     "tables": tables,
+    "mappings": mappings,
     "sets": sets,
+    "histories": histories,
+    "explained": explained,
+    "suites": suites,
     "imports": imports,
     "journals": journals,
     "inventories": inventories,
+    "fleets": fleets,
 }
 
 

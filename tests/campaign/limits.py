@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.campaign import beds
 from tests.campaign.host import JAILED, Host, foreign_things, in_words
 from tests.campaign.jail import HOME, ROOT, TEMPORARY
+from tests.campaign.kinds import traced_set
 from tests.campaign.nursery import Nursery
 from tests.campaign.refuse import CALLS
 
@@ -174,8 +175,23 @@ COMMANDS = {
     "host": ["host", "show"],
     "plot": ["plot", "{set}", "--kind", "ecdf", "-o", "{out}/figure.svg"],
     "compare": ["compare", "{set}", "{set}"],
+    "suite": ["suite", "--no-run", "-o", "{suite}", "--junit", "{out}/junit.xml"],
+    "trend": ["trend", "{set}", "-o", "{out}/page.html"],
+    "tune": ["tune", str(ROOT / "experiments" / "tune-quickstart.yaml"), "--quick", "--budget", "3s", "-o", "{out}"],
+    "tune plan": ["tune", str(ROOT / "experiments" / "tune-quickstart.yaml"), "--plan"],
+    "explain": ["explain", "{traced}", "--worst", "2"],
+    "traced": ["run", "{bed}", "-o", "{out}", "--explain"],
+    "openmetrics": ["export", "--format", "openmetrics", "{set}", "-o", "{out}/metrics.txt"],
+    "parquet": ["export", "--format", "parquet", "{set}", "-o", "{out}/dataset"],
+    "merge": ["merge", "{set}", "-o", "{out}"],
+    "bisect": [
+        *("vm", "bisect", "{bed}", "--tree", "{tree}", "--good", "HEAD~2", "--bad", "HEAD", "-o", "{out}"),
+        *("--build", "exit 1", "--fail-if", "rtt_p99_us > +5%"),
+    ],
 }
-_WEIGHTS = [10, 4, 3, 2, 2, 1, 2, 1, 2, 1, 1, 1]
+_WEIGHTS = [10, 4, 3, 2, 2, 1, 2, 1, 2, 1, 1, 1, 1, 2, 2, 1, 1, 2, 2, 2, 2, 2]
+# How what a command writes ends when it is whole.
+_ENDS = {"page.html": b"</html>", "figure.svg": b"</svg>", "metrics.txt": b"# EOF", "junit.xml": b"</testsuites>"}
 # What the kernel or Python makes of a process before our first line, or for want of memory.
 _KILLED = (-9, 137)
 
@@ -192,6 +208,9 @@ def limits(arguments: argparse.Namespace) -> int:
         places = {name: beds.write(_WORK, name) for name in names}
         assert nursery.start("run", str(places["pair"]), "-o", str(_WORK / "sets"), fresh=True).wait(PATIENCE_S) == 0
         some = next((_WORK / "sets" / "pair").iterdir())
+        kept = shutil.copytree(ROOT / "results" / "reference" / "suite", _WORK / "suite")
+        more = {"suite": kept, "traced": traced_set(_WORK / "traced")}
+        more |= {"set": some, "tree": _tree(_WORK / "tree"), "out": _WORK / "out"}
         host = Host("/proc/sys" if arguments.hosts_network else JAILED)
         before = host.look()
         for limit, seed in _chosen(arguments):
@@ -199,9 +218,7 @@ def limits(arguments: argparse.Namespace) -> int:
                 break
             chance = random.Random(f"{limit}:{seed}")
             command = chance.choices(list(COMMANDS), _WEIGHTS)[0]
-            words = [
-                word.format(out=_WORK / "out", bed=places[chance.choice(names)], set=some) for word in COMMANDS[command]
-            ]
+            words = [word.format(bed=places[chance.choice(names)], **more) for word in COMMANDS[command]]
             fault = _tried(nursery, limit, chance, words)
             left = host.difference(before)
             tried[limit] += 1
@@ -225,7 +242,7 @@ def _tried(nursery: Nursery, limit: str, chance: random.Random, words: list[str]
         prefix = stack.enter_context(LIMITS[limit](chance, out))
         child = nursery.start(*words, fresh=True, prefix=prefix)
         code, said = child.wait(PATIENCE_S), child.said()
-        fault = _judged(code, said, words[0])
+        fault = _judged(code, said) or _half_made(out)
         if words[0] == "up":
             nursery.start("down", "limited", fresh=True).wait(PATIENCE_S)
         if limit != "state_full":
@@ -236,7 +253,24 @@ def _tried(nursery: Nursery, limit: str, chance: random.Random, words: list[str]
     return fault
 
 
-def _judged(code: int | None, said: str, command: str) -> str:
+def _half_made(out: Path) -> str:
+    """What lies there that is not whole, or ""; of what was not finished there is to be nothing."""
+    files = [path for path in out.rglob("*") if path.is_file()] if out.is_dir() else []
+    cut = [path for path in files if not path.read_bytes().rstrip().endswith(_ENDS.get(path.name, b""))]
+    return f"half-made: {', '.join(path.name for path in cut)}" if cut else ""
+
+
+def _tree(path: Path) -> Path:
+    """A checkout with a few commits, for `vm bisect`."""
+    path.mkdir()
+    git = ["git", "-C", str(path), "-c", "user.name=campaign", "-c", "user.email=campaign"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for number in range(4):
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", f"commit {number}"], check=True)
+    return path
+
+
+def _judged(code: int | None, said: str) -> str:
     last = " | ".join(said.strip().splitlines()[-2:])[-400:] or "nothing"
     if code is None:
         return f"hang: {last}"
@@ -248,7 +282,7 @@ def _judged(code: int | None, said: str, command: str) -> str:
         return ""  # Python itself could not start
     if "Traceback" in said or code == 5:
         return f"traceback: {said[-900:]}"
-    if code not in (0, 1, 2, 3, 4):
+    if code not in (0, 1, 2, 3, 4, 6, 130):
         return f"exit code {code}: {last}"
     return ""
 

@@ -117,10 +117,11 @@ class SshHost:
 
 @dataclass
 class Bed:
-    """The hosts, and the controller's namespace in which `pollbench fleet` runs."""
+    """The hosts, the controller's namespace in which `pollbench fleet` runs, and the program that hosts have of it."""
 
     home: Path
     controller: str
+    program: Path
     hosts: dict[str, SshHost] = field(default_factory=dict)
 
     def wire(self, one: str, other: str, device: str = "eth1") -> None:
@@ -155,7 +156,7 @@ class Bed:
             words = {
                 "ansible_host": host.address,
                 "pollbench_dir": str(host.directory),
-                "pollbench_command": str(POLLBENCH),
+                "pollbench_command": str(self.program),
             } | variables.get(host.name, {})
             lines.append(" ".join([host.name, *(f"{name}='{value}'" for name, value in words.items() if value)]))
         lines += [
@@ -196,17 +197,24 @@ def _address(netns: str, device: str, number: int) -> None:
 
 @contextlib.contextmanager
 def open_bed(
-    home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | None = None, network: str = "10.99.0"
+    home: Path,
+    names: Sequence[str],
+    small_disk_kb: dict[str, int] | None = None,
+    network: str = "10.99.0",
+    fresh: bool = False,
 ) -> Iterator[Bed]:
     """Hosts with these names for the block; afterwards nothing of them is left but the files below `home`.
 
-    network: the first three bytes of their addresses; the first host's last byte is 11.
+    network: the first three bytes of their addresses; the first host's last byte is 11. fresh: what hosts start is the
+    real program; else it is forked, as by command.start.
     """
     lead = f"pbtest-{os.getpid()}-"
     for directory in ("/run/pollbench", "/run/netns", "/run/sshd"):
         os.makedirs(directory, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        bed = Bed(home, f"{lead}controller")
+        bed = Bed(home, f"{lead}controller", POLLBENCH)
+        if not fresh:
+            bed.program = stack.enter_context(command.door(home / "door"))
         _run("ip", "netns", "add", bed.controller)
         stack.callback(_run, "ip", "netns", "delete", bed.controller)
         inside = ["ip", "-n", bed.controller]

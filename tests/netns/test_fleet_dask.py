@@ -70,7 +70,7 @@ def test_a_host_killed_one_late_one_slow_and_one_unfit_cost_nobody_a_run(tmp_pat
     section = (sshhosts.ROOT / "docs" / "fleet.md").read_text().partition("## Without anybody watching\n")[2]
     typed = section.partition("```sh\npollbench ")[2].partition("\n")[0]
     names, small = ["slow", "killed", "late", "full"], {"full": 100}
-    with sshhosts.open_bed(tmp_path, names, small) as bed, hogged(bed, bed.hosts["slow"]) as hog:
+    with sshhosts.open_bed(tmp_path, names, small, fresh=True) as bed, hogged(bed, bed.hosts["slow"]) as hog:
         late = bed.hosts.pop("late")
         bed.inventory().rename(tmp_path / "fleet.ini")
         heard = Heard(bed.start(*typed.split(), "--interval", "0.1"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from harness.store import ResultSet
-from tests import experiment
+from tests import command, experiment
 from tests.netns import sshhosts
 
 pytestmark = pytest.mark.skipif(bool(sshhosts.available()), reason=sshhosts.available())
@@ -25,14 +26,16 @@ def blocks(head: str, lang: str = "sh") -> list[str]:
     return re.findall(rf"```{lang}\n(.*?)```", section, re.DOTALL)
 
 
-def typed(home: Path, text: str, bed: sshhosts.Bed | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    """What a shell makes of it, where `pollbench` is on the path."""
+def typed(
+    home: Path, text: str, program: Path, bed: sshhosts.Bed | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of it, where `pollbench`, which is the program, is on the path."""
     programs = home / "programs"
     programs.mkdir(exist_ok=True)
     for name, body in {"sudo": 'exec "$@"', "scontrol": f'echo "$@" >>{home}/scontrol.log'}.items():
         (programs / name).write_text(f"#!/bin/sh\n{body}\n")
         (programs / name).chmod(0o755)
-    path = f"{programs}:{sshhosts.POLLBENCH.parent}:{os.environ['PATH']}"
+    path = f"{programs}:{program.parent}:{os.environ['PATH']}"
     words = ["bash", "-c", text]
     return subprocess.run(
         bed.command(words) if bed else words,
@@ -43,6 +46,13 @@ def typed(home: Path, text: str, bed: sshhosts.Bed | None = None, **env: str) ->
         check=False,
         timeout=500,
     )
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Path]:
+    """`pollbench`, where there is no bed of hosts that has one."""
+    with command.door(tmp_path / "door") as path:
+        yield path
 
 
 def short(home: Path, **changes: object) -> None:
@@ -70,7 +80,7 @@ def test_three_hosts_and_then_a_hundred_as_the_page_says(tmp_path: Path) -> None
     with sshhosts.open_bed(tmp_path, ["dut1", "dut2", "dut3"], network="192.0.2") as bed:
         # What a reader has before: keys, known hosts, and here a pollbench that need not be installed from an index.
         common = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-        own = {"pollbench_command": str(sshhosts.POLLBENCH), "ansible_ssh_private_key_file": str(tmp_path / "key")}
+        own = {"pollbench_command": str(bed.program), "ansible_ssh_private_key_file": str(tmp_path / "key")}
         (tmp_path / "group_vars").mkdir()
         (tmp_path / "group_vars" / "all.yml").write_text(yaml.safe_dump(own | {"ansible_ssh_common_args": common}))
         for host in bed.hosts.values():
@@ -78,7 +88,7 @@ def test_three_hosts_and_then_a_hundred_as_the_page_says(tmp_path: Path) -> None
             (tmp_path / "host_vars" / f"{host.name}.yml").write_text(f"pollbench_dir: {host.directory}\n")
         (first,) = blocks("Three hosts")
         assert len(first.splitlines()) <= 10
-        done = typed(tmp_path, first, bed)
+        done = typed(tmp_path, first, bed.program, bed)
         # Runs of three hosts share two CPUs here: what they find is not the matter.
         assert done.returncode in (0, 1), done.stderr
         assert [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("dut")] == [
@@ -88,18 +98,18 @@ def test_three_hosts_and_then_a_hundred_as_the_page_says(tmp_path: Path) -> None
         assert all_of_it(latest) == {"dut1", "dut2", "dut3"}
         hundred, clean = blocks("A hundred hosts")
         again, redo = hundred.splitlines()
-        done = typed(tmp_path, again, bed)
+        done = typed(tmp_path, again, bed.program, bed)
         assert done.returncode in (0, 1), done.stderr
         assert all_of_it(ResultSet.latest(tmp_path / "results", "quickstart")) == {"dut1", "dut2", "dut3"}
-        done = typed(tmp_path, redo, bed)
+        done = typed(tmp_path, redo, bed.program, bed)
         assert done.returncode in (0, 1), done.stderr
         all_of_it(ResultSet.latest(tmp_path / "results", "quickstart"))
-        done = typed(tmp_path, clean, bed)
+        done = typed(tmp_path, clean, bed.program, bed)
         assert done.returncode == 0, done.stderr
         assert not any(host.directory.exists() for host in bed.hosts.values())
 
 
-def test_the_batch_script_is_put_in_the_queue_again_until_its_share_is_whole(tmp_path: Path) -> None:
+def test_the_batch_script_is_put_in_the_queue_again_until_its_share_is_whole(tmp_path: Path, program: Path) -> None:
     """Slurm's part, variables and scontrol, is played here; the script is the page's, but for its budget and number."""
     # A share's six runs take longer than the budget on the fastest of hosts.
     short(tmp_path, workload=experiment.document()["workload"] | {"duration": "600ms"})
@@ -110,7 +120,7 @@ def test_the_batch_script_is_put_in_the_queue_again_until_its_share_is_whole(tmp
     for share in ("1", "2"):
         for attempt in range(1, 13):
             task = {"SLURM_ARRAY_TASK_ID": share, "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_JOB_ID": "7"}
-            done = typed(tmp_path, script, **task, SLURMD_NODENAME=f"node{share}{attempt % 2}")
+            done = typed(tmp_path, script, program, **task, SLURMD_NODENAME=f"node{share}{attempt % 2}")
             begun += 1
             if not queue.exists():
                 break
@@ -119,22 +129,22 @@ def test_the_batch_script_is_put_in_the_queue_again_until_its_share_is_whole(tmp
         else:
             pytest.fail(f"share {share} is never whole")
     assert begun > 2, "it was never put in the queue again"
-    done = typed(tmp_path, merge)
+    done = typed(tmp_path, merge, program)
     assert done.returncode in (0, 1), done.stderr
     all_of_it(ResultSet.latest(tmp_path / "merged", "quickstart"))
 
 
-def test_the_ci_matrix_makes_one_set(tmp_path: Path) -> None:
+def test_the_ci_matrix_makes_one_set(tmp_path: Path, program: Path) -> None:
     short(tmp_path)
     (text,) = blocks("A lab with Slurm, or any other scheduler", "yaml")
     jobs = yaml.safe_load(text)["jobs"]
     (run,) = [step["run"] for step in jobs["share"]["steps"] if "--share" in step.get("run", "")]
     for share in jobs["share"]["strategy"]["matrix"]["share"]:
-        command = run.replace("${{ matrix.share }}", str(share)).replace("-o results", f"-o shares/share-{share}")
-        done = typed(tmp_path, command, POLLBENCH_HOST=f"runner{share}")
+        share_run = run.replace("${{ matrix.share }}", str(share)).replace("-o results", f"-o shares/share-{share}")
+        done = typed(tmp_path, share_run, program, POLLBENCH_HOST=f"runner{share}")
         assert done.returncode == 0, done.stderr
     (merge,) = [step["run"] for step in jobs["merged"]["steps"] if "merge" in step.get("run", "")]
-    done = typed(tmp_path, merge)
+    done = typed(tmp_path, merge, program)
     assert done.returncode in (0, 1), done.stderr
     hosts = all_of_it(ResultSet.latest(tmp_path / "results", "quickstart"))
     assert hosts == {f"runner{share}" for share in jobs["share"]["strategy"]["matrix"]["share"]}

@@ -72,6 +72,27 @@ def test_a_delay_a_jitter_and_a_loss_that_are_not_there_are_missed() -> None:
         rows = link_checks.verify(pretending(testbed, delay="20ms", jitter="10ms", loss="10%"), "every", "")
         seen = {row.check: row.ok for row in rows}
         assert seen == {"delay": False, "jitter": False, "order": None, "loss": False}
+        rarer = {"gilbert_elliott": {"to_bad": "2%", "to_good": "20%"}, "slots": {"least": "10ms"}}
+        rows = link_checks.verify(pretending(testbed, **rarer), "every", "")
+        assert {row.check: row.ok for row in rows} == {"loss": False, "bursts": None, "slots": False}
+
+
+def test_a_frame_that_is_not_as_it_was_sent_is_damaged() -> None:
+    with bed(pair()) as testbed, contextlib.ExitStack() as stack:
+        near = testbed.layout.links[0][0]
+        far = testbed.layout.peer(near)
+        other = bytes([*near.mac[:5], near.mac[5] ^ 1])
+        receiver, sender, changed = (
+            stack.enter_context(FrameEnd(testbed.nodes[one.node].fd, one.device, one.ifindex, mac, peer.mac))
+            for one, mac, peer in ((far, far.mac, near), (near, near.mac, far), (near, other, far))
+        )
+        for end, number in ((sender, 1), (changed, 2), (sender, 3)):
+            assert end.send(100, number)
+        deadline = time.monotonic() + 5
+        came: list[int] = []
+        while len(came) < 2 and time.monotonic() < deadline:
+            came += [number for number, _, _ in receiver.received()]
+        assert (came, receiver.damaged) == ([1, 3], 1)
 
 
 @pytest.mark.parametrize("napi", [False, True])

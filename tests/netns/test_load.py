@@ -128,3 +128,37 @@ def test_idle_polling_sockets_beside_the_measured_one(tmp_path: Path) -> None:
     assert record.metrics["background_rps"] == pytest.approx(10, abs=7)
     assert any(row.setting == "SO_BUSY_POLL (background1-server)" for row in record.knobs)
     assert "background1-client.stdout.jsonl" in files
+
+
+def test_a_server_takes_several_datagrams_of_one_call(tmp_path: Path) -> None:
+    record, _, _ = record_of(tmp_path, workload=load(depth=64, udp_batch=16, client_wait="spin"))
+    assert (record.verdict, record.reasons) == ("valid", ())
+    found = record.metrics
+    # A burst of 64 waits for the server: many calls are full, none brings more than it was told to take.
+    assert 2 < found["datagrams_per_receive"] <= 16
+    assert found["datagrams_per_send"] == pytest.approx(found["datagrams_per_receive"], rel=0.05)
+    assert found["lost"] == found["duplicates"] == 0
+
+
+def test_replies_sent_from_their_own_memory_are_counted_and_said_to_be_copied_here(tmp_path: Path) -> None:
+    workload = load(protocol="tcp", wait="epoll", depth=4, connections=4, size="20kB", zerocopy=True)
+    record, _, _ = record_of(tmp_path, workload=workload)
+    assert (record.verdict, record.reasons) == ("valid", ())
+    found = record.metrics
+    # A send is at least one reply's; the kernel tells of each, and a veth pair hands on copies alone.
+    assert found["zerocopy_sends"] >= found["requests"] > 0
+    assert (found["zerocopy_done_percent"], found["zerocopy_copied_percent"]) == (100.0, 100.0)
+    assert [hint for hint in record.hints if hint.startswith("zerocopy: the kernel copied")]
+
+
+def test_one_receive_of_a_connection_goes_on_or_the_reason_is_told(tmp_path: Path) -> None:
+    workload = load(protocol="tcp", client_wait="epoll", connections=3, depth=6, server_wait="uring")
+    record, _, _ = record_of(tmp_path, workload=workload | {"uring_multishot": True})
+    if record.verdict == "failed":
+        assert "io_uring" in record.reasons[0]
+        pytest.skip(record.reasons[0])
+    assert (record.verdict, record.reasons) == ("valid", ())
+    found = record.metrics
+    # Each connection's receive is asked for once, and the kernel says of all that it brings that more will come.
+    assert (found["multishot_armed"], found["multishot_more_percent"]) == (3, 100.0)
+    assert found["multishot_receives"] > found["multishot_armed"]

@@ -137,6 +137,12 @@ def test_connections_come_and_go(pair: Pair, tmp_path: Path, executable: Path, w
         ("tcp", ("poll", "spin"), (), ("--loop", "open", "--rate", 9000, "--connections", 50)),
         ("tcp", ("epoll", "uring"), (), ("--connections", 50, "--depth", 80)),
         ("udp", ("epoll", "uring"), ("--threads", 2), ("--connections", 50, "--depth", 80)),
+        ("udp", ("epoll", "epoll"), ("--threads", 2, "--batch", 7), ("--connections", 50, "--depth", 80)),
+        ("udp", ("spin", "blocking"), ("--batch", 64), ("--depth", 200)),
+        ("tcp", ("epoll", "epoll"), ("--zerocopy",), ("--connections", 50, "--depth", 80)),
+        ("tcp", ("poll", "blocking"), ("--zerocopy",), ("--depth", 5)),
+        ("tcp", ("epoll", "uring"), ("--multishot", "--threads", 2), ("--connections", 50, "--depth", 80)),
+        ("tcp", ("epoll", "uring"), ("--multishot",), ("--connect-per-request", "--connections", 4, "--depth", 3)),
         ("tcp", ("epoll", "epoll"), ("--threads", 3), ("--threads", 3, "--connections", 9, "--cooldown-ns", 9000)),
         ("tcp", ("blocking", "blocking"), ("--threads", 2), ("--threads", 2, "--connections", 2)),
         ("tcp", ("epoll", "poll"), (), ("--connect-per-request", "--connections", 4, "--depth", 3)),
@@ -264,7 +270,9 @@ def test_links_change_and_are_watched(executable: Path, monkeypatch: pytest.Monk
     shape = {"rate": "10mbit", "changes": {"steps": steps, "every": "20ms"}}
     declared = pair_of(shape=shape, queue_series="1ms", pcap={"keep": "64KiB", "snap": "1001B"})
     with bed(declared) as testbed, ExitStack() as stack:
-        helpers = [kind(testbed, Stopper(), stack, set()) for kind in (LinkChanger, link_watch.LinkWatch)]
+        of_run = testbed, Stopper(), stack, set[int]()
+        timed = link_watch.OnWire("a", "udp", 9)
+        helpers = (LinkChanger(*of_run), link_watch.LinkWatch(*of_run, timed))
         for helper in helpers:
             helper.begin()
         with in_netns(testbed.nodes["a"].fd):
@@ -283,6 +291,8 @@ def test_links_change_and_are_watched(executable: Path, monkeypatch: pytest.Monk
                 until_ended(pid)
             said = {name: data for name, data in helper.files().items() if name.endswith(".stderr.txt")}
             assert said == {}
+        passed = helpers[1].passed
+        assert passed is not None and 0 < passed.size <= 100 and set(passed["payload"]) == {1200}
 
 
 def test_a_program_that_knows_names(pair: Pair, executable: Path, tmp_path: Path) -> None:

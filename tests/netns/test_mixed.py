@@ -64,3 +64,23 @@ def test_count_ends_a_measured_load_and_no_background(tmp_path: Path) -> None:
     assert (record.verdict, record.reasons) == ("valid", ())
     assert record.metrics["requests"] == 50
     assert record.metrics["background_rps"] == pytest.approx(2000, rel=0.2)
+
+
+def test_two_are_measured_in_one_window(tmp_path: Path) -> None:
+    quiet = LOAD | {"wait": "epoll", "rate": 300}
+    login = quiet | {
+        "name": "login",
+        "protocol": "tcp",
+        "rate": 100,
+        "service": {"time": "2ms", "distribution": "clock"},
+        "measured": True,
+    }
+    record = record_of(tmp_path, quiet | {"measured": True}, quiet, login)
+    assert (record.verdict, record.reasons) == ("valid", ())
+    found = record.metrics
+    # Its rate is over the time of the first, and of what it was asked for; the other two have three times as many.
+    assert found["login_rate_rps"] == pytest.approx(found["login_requests"] / found["elapsed_s"])
+    assert 0 < found["login_requests"] <= 31 and found["background_rps"] > found["login_rate_rps"]
+    # How long its server holds each request is in its own figures.
+    assert 2_000 < found["login_rtt_min_us"] <= found["login_rtt_p50_us"] != found["rtt_p50_us"]
+    assert found["login_cpu_us_per_request"] > 0

@@ -39,7 +39,7 @@ TRIED = [
 ]
 # What is no setting of a device or a socket, and what a link's kind or the workload's socket decides.
 NOT_HERE = {"af-xdp", "netns", "veth", "ipv6", "veth-napi", "busy-poll-by-anybody", "cgroup-cpu", "cgroup-cpuset"}
-NOT_HERE |= {"cpu-latency"}
+NOT_HERE |= {"cpu-latency", "netem-seed"}
 
 
 @cache

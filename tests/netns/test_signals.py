@@ -63,13 +63,14 @@ def test_while_it_loads(tmp_path: Path, moment: str, number: signal.Signals) -> 
 
 
 INTERRUPTED_IN_TEXT = """
-import sys
+import atexit, sys
 from harness.__main__ import start
 from harness.cli import validate
 
 def schema(_):
     exec("raise KeyboardInterrupt")
 
+atexit.register(print, "ended")
 validate.schema = schema
 sys.argv = ["pollbench", "schema"]
 sys.exit(start())
@@ -83,6 +84,43 @@ def test_while_a_library_runs_code_that_it_made_as_text(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "pollbench: interrupted\n")
+    assert done.stdout == "ended\n", "what was to be done at the end is done"
+
+
+DOES_NOT_LOOK = """
+import sys, time
+from harness.__main__ import start
+from harness.cli import validate
+from harness.signals import stop_on_signals
+
+def schema(_):
+    with stop_on_signals("sudo cure"):
+        print("begun", flush=True)
+        time.sleep(600)
+
+validate.schema = schema
+sys.argv = ["pollbench", "schema"]
+sys.exit(start())
+"""
+
+
+def test_ctrl_c_is_answered_by_what_does_not_look_and_ends_it_once_more(tmp_path: Path) -> None:
+    """A hurried second one is the first: a table at the end of a run is not to be taken away by it."""
+    (tmp_path / "planted.py").write_text(DOES_NOT_LOOK)
+    words, environment = [sys.executable, "-m", "planted"], os.environ | {"PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        told = "pollbench: stopping; Ctrl-C again ends at once (then: sudo cure)\n"
+        assert process.stderr.readline() == told
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process.send_signal(number)
+        time.sleep(1.1)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert ended(process) == "pollbench: ended at once; what is left is for: sudo cure\n"
 
 
 @pytest.mark.parametrize("number", ASKING, ids=[f"{int(number)}" for number in ASKING])
@@ -193,3 +231,17 @@ def _child_of(parent: int, name: str) -> bool:
         return any(Path(f"/proc/{pid}/comm").read_text().strip() == name for pid in children)
     except OSError:
         return False
+
+
+def test_behind_a_door(tmp_path: Path) -> None:
+    """What shells and a fleet's hosts start in tests is a command's: its words, its directory, signals, and its end."""
+    workload = experiment.document()["workload"] | {"duration": "60s"}
+    path = experiment.write(tmp_path, workload=workload)
+    with command.door(tmp_path / "door") as program:
+        options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        refused = subprocess.run([program, "validate", "none.yaml"], check=False, **options)
+        assert refused.returncode == 2 and "none.yaml" in refused.stderr
+        with subprocess.Popen([program, "run", path.name, "-o", "out"], **options) as process:
+            wait_for(lambda: [*(tmp_path / "out").rglob("plan.json")], "a set")
+            process.terminate()
+            ended(process)

@@ -199,7 +199,7 @@ def words_of(bed: sshhosts.Bed) -> list[str]:
 
 def test_two_hosts_measure_a_wire_and_what_is_killed_is_put_back(tmp_path: Path) -> None:
     experiment(tmp_path, repeat=RUNS // 2, duration="200ms")
-    with sshhosts.open_bed(tmp_path, ["gen", "dut", "idle"]) as bed:
+    with sshhosts.open_bed(tmp_path, ["gen", "dut", "idle"], fresh=True) as bed:
         bed.wire("gen", "dut")
         plain(bed, words_of(bed))
         is_killed_in_the_middle(bed, words_of(bed))

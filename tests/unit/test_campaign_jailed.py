@@ -75,7 +75,7 @@ def test_a_limit_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_load_generators_parsers_under_sanitizers(tmp_path: Path) -> None:
-    """Some seconds of what `make fuzz` does for minutes, with any compiler that has sanitizers."""
+    """Two seconds of what `make fuzz` does for minutes, with any compiler that has sanitizers."""
     if subprocess.run(
         ["cc", "-fsanitize=address,undefined", "-x", "c", "-", "-o", os.devnull],
         input=b"int main(void){return 0;}",
@@ -86,7 +86,7 @@ def test_the_load_generators_parsers_under_sanitizers(tmp_path: Path) -> None:
     command, guided = fuzz.loadgen(tmp_path, clang="")
     assert not guided
     done = subprocess.run(
-        [*command, "5", "1"], cwd=tmp_path, capture_output=True, text=True, env=fuzz.NO_LEAKS, check=False
+        [*command, "2", "1"], cwd=tmp_path, capture_output=True, text=True, env=fuzz.NO_LEAKS, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "inputs, the last by seed" in done.stderr

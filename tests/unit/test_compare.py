@@ -240,6 +240,16 @@ def test_other_work_is_told() -> None:
     assert "what was varied" not in verdict_of(workload_service="50us")
 
 
+def test_a_case_that_one_side_alone_has_makes_no_other_work_of_those_compared() -> None:
+    alike: dict[str, list[Any]] = {"rtt_p50_us": [1.0] * 5, "workload_kind": ["load"] * 5}
+    few = table(case=["a"] * 5, contention_awake=[""] * 5, **alike)
+    ten: dict[str, list[Any]] = {"rtt_p50_us": [1.0] * 10, "workload_kind": ["load"] * 10}
+    more = table(case=["a"] * 5 + ["b"] * 5, contention_awake=[""] * 5 + ["on"] * 5, **ten)
+    assert "same work" not in " ".join(compare_sources([few, more]).verdict)
+    awake = table(case=["a"] * 5, contention_awake=["on"] * 5, **alike)
+    assert "same work (contention_awake)" in " ".join(compare_sources([more, awake]).verdict)
+
+
 def test_a_host_that_one_side_does_not_tell() -> None:
     blank = verdict_of(kernel="", cpu_model="Made-up CPU")
     assert "Not every side tells its kernel and cpu_model" in blank

@@ -12,19 +12,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from harness import report
+from harness.analysis.compare.change import decided, leeway_of, measured
 from harness.analysis.compare.choose import choose_metrics
 from harness.analysis.summary import overview
-from harness.kernel import syscalls
+from harness.kernel import bpf, syscalls
 from harness.kernel.hog_time import HogClock, HogTime
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.idle_clock import IdleClock, idle_clocks
+from harness.kernel.over_tasks import OverTasks
 from harness.kernel.proc import ProcessUsage
+from harness.report import words
 from harness.run.cpu_cost import SetCost, cost_hints, cost_metrics, set_cost
 from harness.run.cpu_set import CpuInterference, SetReading, SetTime, set_time
+from harness.tables.columnar import table_of
 from harness.tables.frames import frames
 from tests.unit.synthetic import result_set, source
 from tests.unit.test_metrics import delta, host, outcome
@@ -86,6 +91,14 @@ def test_softirqs_over_a_hog_are_a_bound() -> None:
     assert (exact.whole_ns, exact.high_ns, exact.task_irq_ns) == (400 * MS, 400 * MS, 0)
 
 
+def test_softirqs_over_a_hog_that_were_timed_are_the_runs() -> None:
+    timed = cost(
+        hogs=HogTime(run_ns=380 * MS, switched_ns=400 * MS, kernel_ns=300 * MS, over_ns=30 * MS), irq_ns=40 * MS
+    )
+    assert (timed.low_ns, timed.whole_ns, timed.high_ns) == (430 * MS, 430 * MS, 430 * MS)
+    assert timed.user_ns + timed.system_ns == PROGRAMS.cpu_ns - 20 * MS
+
+
 def test_a_hog_has_its_cpu_until_the_switch() -> None:
     """The scheduler ended the hog's turns 60 ms too early, and charged these to those who were to come."""
     late = cost(kernel_ns=100 * MS, hogs=HogTime(run_ns=240 * MS, switched_ns=300 * MS))
@@ -114,6 +127,37 @@ def test_the_hogs_clock_counts_from_its_making() -> None:
             hog.kill()
     assert used.switched_ns is not None
     assert abs(used.switched_ns - used.run_ns) < 20 * MS
+
+
+def test_interrupts_over_a_hog_are_timed_and_not_those_over_others() -> None:
+    try:
+        OverTasks([os.getpid()]).close()
+    except OSError as error:
+        pytest.skip(f"no program at tracepoints: {error.strerror}")
+    spin = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nprint(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) as hog:
+        try:
+            assert hog.stdout is not None and hog.stdout.readline()
+            with HogClock([hog.pid]) as clock, OverTasks([2**22 + 1]) as nobody:
+                before = clock.read()
+                while (used := clock.read().minus(before)).run_ns < 60 * MS:
+                    time.sleep(0.01)
+                assert nobody.read_ns() == 0
+            with HogClock([hog.pid], softirqs=True) as clock:
+                assert clock.read().over_ns is None
+        finally:
+            hog.kill()
+    # Its ticks at least: six of the slowest kernel's, and they take no quarter of its time.
+    assert used.over_ns is not None and 0 < used.over_ns < used.run_ns / 4
+
+
+def test_a_kernel_that_takes_no_programs_leaves_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(kind: int, program: bytes) -> int:
+        raise PermissionError(errno.EPERM, "refused")
+
+    monkeypatch.setattr(bpf, "load", refused)
+    with HogClock([os.getpid()]) as clock:
+        assert clock.read().over_ns is None
 
 
 FORKING = """
@@ -309,3 +353,17 @@ def test_tables_show_the_whole_and_name_the_part_where_it_is_all_there_is() -> N
     texts = [report.show(overview(one_set), "text", 100) for one_set in sources]
     assert "process" in texts[0] and "process CPU per request" in texts[0]
     assert "180" in texts[1] and "process" not in texts[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shows"), [(1.0, 1.0, "10.0 % lower"), (0.98, 1.02, "10.0 % lower"), (0.9, 1.05, "undecided")]
+)
+def test_no_difference_is_claimed_that_the_accounting_does_not_know(low: float, high: float, shows: str) -> None:
+    sides = [np.array(costs) for costs in ([50.0, 50.1, 50.2, 49.9, 50.0], [45.0, 45.1, 44.9, 45.2, 45.0])]
+    name, tables = "set_cpu_us_per_request", []
+    for costs in sides:
+        bounds = {f"set_cpu_{which}_us_per_request": costs * far for which, far in (("low", low), ("high", high))}
+        tables.append((table_of(pd.DataFrame({name: costs} | bounds)), np.arange(5)))
+    shown = decided(name, measured(name, *sides, leeway=leeway_of(name, *tables)), 0.0)
+    assert words.verdict(shown) == shows and leeway_of("rtt_p50_us", *tables) == 1.0
+    assert ("the accounting leaves 17 %" in words.would_decide(shown)) == shown.bounded == (shows == "undecided")

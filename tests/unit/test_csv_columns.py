@@ -210,7 +210,7 @@ def test_a_log_of_requests_with_what_surrounds_them(tmp_path: Path) -> None:
     )  # fmt: skip
     table, reading = read(path)
     runs = table.frame()
-    assert (len(runs), runs["latency_p50"][0], runs["requests"][0]) == (1, 33, 299)
+    assert (len(runs), runs["rtt_p50_us"][0], runs["requests"][0]) == (1, 44_000, 299)  # elapsed, not the first byte's
     assert [one.name for one in reading.of("factor")] == []
 
 

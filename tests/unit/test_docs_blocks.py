@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +29,7 @@ def test_every_block_says_where_it_is_tried_or_why_not() -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.where)
 def test_the_parser_knows_every_command(block: docblocks.CommandBlock, capsys: pytest.CaptureFixture[str]) -> None:
-    if "cat >" in block.text or "case $" in block.text:
+    if block.is_script():
         pytest.skip("a script: its commands stand alone in other blocks")
     parser, known = build_parser(), 0
     for words in block.commands():
@@ -38,6 +43,19 @@ def test_the_parser_knows_every_command(block: docblocks.CommandBlock, capsys: p
     assert known or not any(words[0] == "pollbench" for words in block.commands()) or "[" in block.text
 
 
+def test_the_journeys_typed_what_the_tutorials_tell_to_type() -> None:
+    page = (docblocks.ROOT / "docs" / "journeys.md").read_text()
+    for journey in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
+        told = re.search(r"\]\((tutorial/\w+\.md)\)", journey)
+        assert told is not None
+        known = [words for block in BLOCKS if str(block.page).endswith(told[1]) for words in block.typed()]
+        for line in re.findall(r"^\$ (.*?)(?:  +[\d.]+ (?:min|s).*)?$", journey, re.MULTILINE):
+            words = shlex.split(line)
+            words = words[words[0] == "sudo" :]
+            # What a journey added stands at the end.
+            assert any(words[: len(one)] == one for one in known), f"{told[1]}: nobody tells to type {line}"
+
+
 def test_what_is_tried_here_works(tmp_path: Path) -> None:
     """From a directory with what the pages speak of: the reference results, as a user would have results."""
     shutil.copytree(docblocks.ROOT / "results" / "reference", tmp_path / "results" / "reference")
@@ -45,6 +63,14 @@ def test_what_is_tried_here_works(tmp_path: Path) -> None:
     mine = [block for block in BLOCKS if block.tried == "here"]
     assert mine
     for block in mine:
+        for made, of in block.given().items():
+            shutil.copytree(docblocks.ROOT / of, tmp_path / made)
+        if block.is_script():
+            environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+            words = ["sh", "-e", "-c", block.text]
+            done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode in (0, 4, 6) and done.stdout.splitlines()[-1] in block.text, block.where
+            continue
         for words in block.commands():
             assert words[0] == "pollbench", block.where
             done = command(*words[1:], cwd=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.run.link_checks.direction import Direction
 from harness.run.link_checks.netem import SIGMAS, _enough, _share_row
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.store import LinkCheck
 from harness.tables.frames import links_text
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from harness.cli.progress import HostBoard
 from harness.errors import InputError, PollbenchError
 from harness.places.fleet import wheel
 from harness.places.fleet.attempt import Outcomes
+from harness.places.fleet.execute import FleetState
 from harness.places.fleet.inventory import hosts_in
 from harness.places.fleet.merge import merge
 from harness.places.fleet.share import Share
@@ -99,6 +101,27 @@ def test_merging_moves_runs_of_the_plan_once(results: ResultSet, tmp_path: Path)
     (record,) = results.records()
     assert record.environment["host"] == "b"
     assert [path.name for path in (results.path / "runs").iterdir()] == [first]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"split": "halves"},
+        {"hosts": "ab"},
+        {"hosts": [1]},
+        {"allotted": []},
+        {"attempts": "2"},
+        {"facts": 3},
+        {"more": 1},
+    ],
+)
+def test_a_fleet_s_state_that_is_damaged_is_refused(results: ResultSet, damage: dict[str, Any]) -> None:
+    whole = FleetState("id", "blocks", ["a", "b"], 1, {"0123": "a"})
+    whole.keep(results)
+    assert FleetState.of(results) == whole
+    results.write_file("fleet.json", json.dumps(asdict(whole) | damage).encode())
+    with pytest.raises(InputError, match=r"fleet\.json"):
+        FleetState.of(results)
 
 
 def test_merging_without_room_or_right_says_so(results: ResultSet, tmp_path: Path) -> None:

@@ -88,9 +88,13 @@ def test_every_number_is_used_or_listed(tmp_path: Path, output: Output) -> None:
     listed = "\n".join(row.text for row in whole.unused)
     lost = []
     for number in tokens(text):
+        if is_listed(text, number, listed):
+            continue
         for other in (number[0].translate(_OTHER), "0"):
+            # A new file: the disk would wait for what one that is cut short had held.
+            path.unlink()
             path.write_text(text[: number.start()] + other + text[number.end() :])
-            if figures(reading_of(name, path, unit)) != before or is_listed(text, number, listed):
+            if figures(reading_of(name, path, unit)) != before:
                 break
         else:
             lost.append(f"{number[0]} at {number.start()}: {text[max(0, number.start() - 60) : number.end() + 20]!r}")

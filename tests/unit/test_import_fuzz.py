@@ -66,7 +66,7 @@ JUNK = [
     "\r",
     "é\u202f",
 ]
-FUZZ = settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 # Of a line that is as long as this a quadratic pattern makes billions of steps.
 LINE_BYTES, MOMENT_S = 80_000, 5.0
 # To write, show and compare a set takes twenty times as long as to read it, and is the same code for every format.

@@ -8,7 +8,8 @@ import pytest
 
 from harness.run.link_checks import direction, netem, queue, single
 from harness.run.link_checks.direction import Direction
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
+from harness.spec.trace_file import packed
 from harness.store import LinkCheck
 from harness.topology.qdiscs import discs_of
 from tests.unit.wire import FILENO, Clock, Wire
@@ -120,3 +121,54 @@ def test_what_jitter_overtakes_is_counted(clock: Clock) -> None:
     assert (row.declared, row.ok) == ("kept", False)
     *_, row = netem.delay_rows(between(Wire(clock, delay_ns=20 * MS), **kept), 1)
     assert (row.measured, row.ok) == ("0% of 40 frames overtaken", True)
+
+
+IN_BURSTS: dict[str, Any] = {"gilbert_elliott": {"to_bad": "1%", "to_good": "20%"}}
+
+
+@pytest.mark.parametrize(
+    ("really", "ok"),
+    [
+        ({"lost": 105, "in_a_row": 5}, [True, True]),
+        # As many, but each for itself.
+        ({"lost": 21}, [True, False]),
+        ({"lost": 1000, "in_a_row": 50}, [True, False]),
+        ({}, [False, None]),
+    ],
+)
+def test_losses_in_bursts_are_told_from_losses(clock: Clock, really: dict[str, Any], ok: list[bool | None]) -> None:
+    rows = netem.chance_rows(between(Wire(clock, **really), **IN_BURSTS), 1)
+    assert [row.check for row in rows] == ["loss", "bursts"]
+    assert [row.ok for row in rows] == ok, rows
+
+
+@pytest.mark.parametrize(("hurt", "ok"), [(10, True), (0, False), (4, False)])
+def test_damaged_frames_are_counted_and_are_not_lost(clock: Clock, hurt: int, ok: bool) -> None:
+    (row,) = netem.chance_rows(between(Wire(clock, hurt=hurt), corrupt="10%"), 1)
+    assert (row.check, row.ok) == ("corrupt", ok), row
+    # Of 512 bits, 16 of the EtherType make it a frame of somebody else's.
+    assert row.declared == "9.6875%"
+
+
+def test_of_reordered_packets_with_a_gap_fewer_are_expected(clock: Clock) -> None:
+    shape: dict[str, Any] = {"delay": "10ms", "reorder": "25%", "gap": 5}
+    for early, ok in ((8, True), (4, False)):
+        (row,) = netem.chance_rows(between(Wire(clock, delay_ns=10 * MS, early=early), **shape), 1)
+        assert (row.check, row.declared, row.ok) == ("reorder", "12.5%", ok)
+
+
+@pytest.mark.parametrize(("slot_ms", "ok"), [(10, True), (20, False), (0, False)])
+def test_slots_are_told_by_the_time_between_them(clock: Clock, slot_ms: int, ok: bool) -> None:
+    (row,) = netem.slot_rows(between(Wire(clock, slot_ns=slot_ms * MS), slots={"least": "10ms"}), 1)
+    assert (row.check, row.declared, row.ok) == ("slots", "10ms", ok), row
+
+
+def test_a_distribution_says_where_the_middle_is_and_how_wide(clock: Clock) -> None:
+    """A table whose values are -1 and 3 jitters, by turns: the median is in between, the deviation 2."""
+    data = packed("-8192 24576")
+    wire = Wire(clock, delay_ns=30 * MS, jitter_ns=20 * MS)
+    shape: dict[str, Any] = {"delay": "20ms", "jitter": "10ms", "distribution": "own", "distribution_data": data}
+    delay, jitter, _ = netem.delay_rows(between(wire, **shape), 1)
+    assert (delay.ok, jitter.ok) == (True, True)
+    delay, jitter, _ = netem.delay_rows(between(Wire(clock, delay_ns=20 * MS), **shape), 1)
+    assert (delay.ok, jitter.ok) == (False, False)

@@ -13,7 +13,8 @@ from harness.run import link_checks
 from harness.run.link_checks import direction, netem, queue, rate, single
 from harness.run.link_checks.direction import Direction
 from harness.run.link_checks.rate import _Rate
-from harness.spec.topology import Shape, Topology
+from harness.spec.shape import Shape
+from harness.spec.topology import Topology
 from harness.store import LinkCheck
 from harness.topology.layout import plan_layout
 from harness.topology.qdiscs import discs_of

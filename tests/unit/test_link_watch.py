@@ -14,7 +14,7 @@ from harness.errors import InputError
 from harness.report.layout import to_text
 from harness.report.resultset import document
 from harness.run.link_watch import handles_of, series_of
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.store.record import QueueSeries
 from harness.tables.frames import frames
 from harness.tables.source import Source

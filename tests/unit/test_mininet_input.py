@@ -225,7 +225,14 @@ def test_an_experiment_sweeps_arguments_and_finds_its_file(tmp_path: Path) -> No
     assert [cell.cell_id for cell in again.cells] == [cell.cell_id for cell in plan.cells]
 
 
-def test_the_stand_in_for_distutils() -> None:
+def test_the_stand_in_for_distutils(tmp_path: Path) -> None:
+    body = (
+        "import sys\nfrom mininet.node import Node\nfrom mininet.topo import Topo\n"
+        "class T(Topo):\n    def build(self):\n"
+        "        other = 'loaded' if 'setuptools' in sys.modules else 'h2'\n"
+        "        self.addLink(self.addHost('h1'), self.addHost(other))\n"
+    )
+    assert of(f"{file_of(tmp_path, body)}:T").hosts() == ["h1", "h2"]
     assert version_of("2.0") < version_of("2.17.1")
     assert version_of("1.10") == version_of("1.10")
     assert not version_of("2.3") < version_of("2.3")

@@ -121,7 +121,7 @@ def test_who_runs_a_file_hears_of_the_first_and_of_how_many_more(tmp_path: Path)
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
     assert 'unknown key "wrong"' in first
-    assert second == "pollbench: 1 more mistakes; pollbench validate names them all"
+    assert second == "pollbench: 1 more mistake; pollbench validate names them all"
 
 
 def test_json_has_all_of_them(tmp_path: Path) -> None:
@@ -194,6 +194,27 @@ def test_cells_that_do_the_same_are_named(tmp_path: Path, rest: str, place: str)
     lines = validated(tmp_path, HEAD + rest)
     assert len(lines) == 1 and lines[0].startswith(f"{place}: cell "), lines
     assert "it does the same as" in lines[0] and "calibrate" in lines[0]
+
+
+def test_cells_that_say_the_same_are_named_beside_other_mistakes(tmp_path: Path) -> None:
+    """In one go; a case that is wrong itself is not taken for another that lacks what is wrong."""
+    cases = "cases: {a: {}, b: {}, c: {workload: {size: none}}}\n"
+    lines = validated(tmp_path, HEAD + 'vm: {cmdline: a"b}\n' + cases + "trace: head\n")
+    assert [line.split(": ")[0] for line in lines] == ["8:8", "6:15", "7:44", "7:16"], lines
+    assert lines[-1].startswith("7:16: cell b: it does the same as a: ")
+
+
+@pytest.mark.parametrize(
+    ("setting", "place", "why"),
+    [
+        ("socket_options: {incoming_cpu: 2}", "6:52", "this host has no CPU 2; CPUs online: 0-1"),
+        ("socket_options: {incoming_cpu: 8192}", "6:52", "it must be at most 8191"),
+        ('xps: {queues: ["0", "1-3"]}', "6:27", "this host has no CPU 2-3; CPUs online: 0-1"),
+    ],
+)
+def test_a_knob_s_cpus_are_those_of_the_machine(tmp_path: Path, setting: str, place: str, why: str) -> None:
+    (line,) = validated(tmp_path, f"{HEAD}settings: {{client: {{{setting}}}}}\n")
+    assert line.startswith(f"{place}: ") and why in line
 
 
 @pytest.mark.parametrize(

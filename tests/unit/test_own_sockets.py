@@ -1,4 +1,4 @@
-"""AF_XDP sockets of our own generator in a file: what goes with them, and what reaches the generator."""
+"""Our own generator's sockets and ways to receive and send: what goes with them, and what reaches the generator."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.columns import BY_NAME
 from harness.errors import InputError
 from harness.plan import load_experiment, make_plan
 from harness.spec.cells import CellSpec
@@ -41,6 +42,25 @@ def test_each_end_has_its_own_kind(tmp_path: Path, kind: str) -> None:
     assert (facts["client_socket"], facts["server_socket"], facts["xdp_mode"]) == ("kernel", "af_xdp", "zero-copy")
 
 
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({"udp_batch": 32}, ["--batch", "32"]),
+        # Without a size of its own a reply would be an echo out of the request's memory.
+        ({"zerocopy": "on", "protocol": "tcp", "size": "4kB"}, ["--response-size", "4000", "--zerocopy"]),
+        ({"uring_multishot": "on", "protocol": "tcp", "server_wait": "uring"}, ["--multishot"]),
+    ],
+)
+def test_ways_to_receive_and_send_are_the_server_s(tmp_path: Path, fields: dict[str, Any], options: list[str]) -> None:
+    workload, fact = spec_of(tmp_path, kind="load", **fields).workload, next(iter(fields))
+    assert set(options) <= set(workload.server(SCENE)) and options[-1] not in workload.client(SCENE)
+    assert ("--response-size" in options) == ("--response-size" in workload.client(SCENE))
+    assert workload.described()[fact] and f"workload_{fact}" in BY_NAME
+    # What is not used is in no fact, and in no identity.
+    plain = spec_of(tmp_path, kind="load")
+    assert fact not in plain.workload.described() and fact not in plain.identity()["workload"]
+
+
 def test_cells_without_them_keep_their_names(tmp_path: Path) -> None:
     known = spec_of(tmp_path).identity()["workload"]
     assert not {"socket", "client_socket", "server_socket", "xdp"} & known.keys()
@@ -56,6 +76,10 @@ def test_cells_without_them_keep_their_names(tmp_path: Path) -> None:
         ({"kind": "load", "response_size": "exponential:90B:1500B"}, {}, "is over the 1472 bytes that one frame"),
         ({"kind": "load", "connections": 2}, {}, "connections: 1 and threads: 1"),
         ({"kind": "load", "server_threads": 2}, {}, "server_threads: 1"),
+        ({"kind": "load", "udp_batch": 8}, {}, "an af_xdp socket has no udp_batch; leave it out"),
+        ({"kind": "load", "socket": "kernel", "udp_batch": 8, "protocol": "tcp"}, {}, "udp_batch is of UDP sockets"),
+        ({"kind": "load", "socket": "kernel", "zerocopy": "on"}, {}, "zerocopy is of TCP here"),
+        ({"kind": "load", "socket": "kernel", "uring_multishot": "on"}, {}, "add protocol: tcp, server_wait: uring"),
         ({"kind": "load", "phases": "on"}, {}, "an af_xdp socket has no phases; leave it out"),
         ({"socket": "kernel", "xdp": {"queue": 1}}, {}, "xdp is of af_xdp sockets; add socket: af_xdp"),
         ({"socket": "xdp"}, {}, "workload.socket"),

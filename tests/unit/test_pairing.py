@@ -12,10 +12,14 @@ import pytest
 from harness import report
 from harness.analysis.compare import Comparison, compare_cases, compare_sources
 from harness.analysis.compare.drift import drifts
+from harness.analysis.compare.pairing import Interleaving
 from harness.analysis.compare.sources import pivot
+from harness.analysis.compare.verdict import of_cases
+from harness.analysis.summary import overview
 from harness.errors import InputError
 from harness.tables import Source
 from harness.tables.cells import group_cells
+from harness.tables.columnar import table_of
 
 BLOCKS = 8
 
@@ -54,6 +58,9 @@ def test_one_case_after_the_other_is_neither() -> None:
     assert not paired(found)
     assert "were not interleaved, so they are not paired" in found.verdict[0]
     assert "same blocks" not in " ".join(found.verdict)
+    for how in ("sequential", "turns"):
+        warned = " ".join(overview(table(how)).warnings)
+        assert ("not interleaved" in warned) == (how == "sequential")
 
 
 def test_times_disprove_an_order_of_two_merged_sets() -> None:
@@ -94,6 +101,11 @@ def test_runs_of_two_machines_are_not_paired(column: str) -> None:
     shared = compare_cases(table("turns", **{column: [name for name in "ab" * 4 for _ in range(2)]}), "base")
     assert paired(shared)
     assert "the doing of" not in " ".join(shared.verdict)
+
+
+@pytest.mark.parametrize("way", ["shown", "declared", "apart", "elsewhere", "none"])
+def test_every_verdict_is_a_sentence(way: Interleaving) -> None:
+    assert all(text.endswith(".") for text in of_cases(table_of(table("turns").runs), {way}, ()))
 
 
 def test_a_factor_turned_into_cases_needs_an_order() -> None:

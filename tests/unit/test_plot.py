@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -132,7 +133,7 @@ def test_without_matplotlib_the_way_to_get_it_is_told(sweep: Path, tmp_path: Pat
     found = command("plot", sweep, "--kind", "load", "-o", tmp_path / "x.svg", env={"PYTHONPATH": f"{tmp_path}:{root}"})
     assert (found.returncode, found.stderr) == (
         3,
-        "pollbench: plot: matplotlib is not installed; type: pip install matplotlib\n",
+        f"pollbench: plot: matplotlib is not installed; type: {sys.executable} -m pip install matplotlib\n",
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
-from harness.spec.topology import Shape, Topology
+from harness.spec.shape import Shape
+from harness.spec.topology import Topology
 from harness.topology.qdiscs import Disc, default_burst, discs_of, kinds_of, pace_of, room_of
 
 ROOT = 0xFFFFFFFF

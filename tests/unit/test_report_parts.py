@@ -25,7 +25,7 @@ from harness.report.html import page
 from harness.report.html.knobs import evidence_words, knob_table, setting_words, value_words
 from harness.report.html.outcomes import outcome
 from harness.report.html.style import Look
-from harness.report.layout import to_text
+from harness.report.layout import grouped, to_text
 from harness.stats import estimate
 from tests.unit import pages, synthetic
 from tests.unit.test_report_html import Page
@@ -189,3 +189,18 @@ def test_bars_and_sparklines_are_the_charts_in_characters(tmp_path: Path) -> Non
     # A block is a higher letter the higher it stands.
     assert sparks["base"] > sparks["busypoll"]
     assert blocks(overview(load_study(pages.bare(tmp_path / "one").path).source), 80) == []
+
+
+def test_headings_name_factors_by_as_much_of_their_keys_as_has_room() -> None:
+    def headings(*names: str) -> list[str]:
+        rows = grouped((tuple((name, value) for name in names), ()) for value in ("10", "20"))
+        return [row for row in rows if isinstance(row, str)]
+
+    assert headings("a.b.usecs", "c.load") == ["a.b.usecs=10, c.load=10", "a.b.usecs=20, c.load=20"]
+    long = "settings.server.epoll_busy_poll"
+    assert (
+        headings(f"{long}.usecs", f"{long}.prefer")[1]
+        == "server.epoll_busy_poll.usecs=20, server.epoll_busy_poll.prefer=20"
+    )
+    alike = ("settings.server.busy_poll.usecs", "settings.client.busy_poll.usecs", "x" * 60)
+    assert headings(*alike)[0] == f"server.busy_poll.usecs=10, client.busy_poll.usecs=10, {'x' * 60}=10"

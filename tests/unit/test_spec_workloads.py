@@ -55,10 +55,6 @@ def test_a_plan_with_a_background_goes_through_json(tmp_path: Path) -> None:
     [
         ({"workloads": [FAST], "workload": FAST}, 'workloads: there is "workload" besides'),
         ({"workloads": []}, "workloads: it is empty; expected at least 1"),
-        (
-            {"workloads": [FAST | {"measured": True}, BULK | {"measured": True}]},
-            "workloads.1.measured: workloads.0 is measured already",
-        ),
         ({"workloads": [FAST | {"measured": False}]}, "workloads.0.measured: nothing is measured"),
         ({"workloads": [FAST, BULK | {"to": "x"}]}, 'workloads.1.to: there is no node "x"'),
         ({"workloads": [FAST, BULK | {"rte": 1}]}, 'unknown key "rte" in workloads.1; did you mean "rate"?'),

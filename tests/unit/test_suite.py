@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import random
 from dataclasses import replace
 from itertools import product
@@ -69,6 +70,9 @@ def test_a_slower_release_is_named_and_fails_the_condition(tmp_path: Path) -> No
     other.mkdir()
     (other / "experiment.yaml").write_text("name: wake-up\n")
     (other / "runs.csv").write_text("run_id,case\n")
+    piped = tmp_path / "wake-up" / "20261104T000000Z"
+    piped.mkdir()
+    os.mkfifo(piped / "experiment.yaml")  # nobody waits for it
     junit = tmp_path / "tests.xml"
     asked = ("suite", "--no-run", "-o", tmp_path, "--fail-if", "rtt_p50_us > +5%", "--junit", junit)
     done = command(*asked)

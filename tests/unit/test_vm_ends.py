@@ -20,6 +20,7 @@ from harness.plan import load_experiment, make_plan
 from harness.signals import stop_on_signals
 from harness.store import ResultSet
 from tests import experiment
+from tests.unit.test_machine_check import account
 
 QEMU = """#!/bin/sh
 for word; do
@@ -81,6 +82,16 @@ def test_where_no_guest_can_be_saved_it_is_booted_and_the_record_says_why(
     assert [boot["started"] for boot in boots] == ["boot", "boot"]
     assert all(why in boot["not_resumed"] for boot in boots)
     assert list((tmp_path / "home").glob("snapshots/*")) == []
+
+
+def test_runs_in_another_machine_than_declared_fail_and_nobody_boots_it_again(tmp_path: Path) -> None:
+    end_of(tmp_path, "", json.dumps({"ev": "ready", "environment": {}, "machine": account(cpus=1)}))
+    made = ResultSet.latest(tmp_path, "small")
+    assert made is not None
+    (record,) = made.records()
+    assert record.verdict == "failed"
+    assert "cpus: 2 declared, the guest has 1" in record.reasons[0]
+    assert len(json.loads((made.path / "vm.json").read_text())["boots"]) == 1
 
 
 def test_a_disk_without_room_is_named_before_anybody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

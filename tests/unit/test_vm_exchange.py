@@ -6,16 +6,20 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import InputError, PollbenchError
+from harness.kernel.filelock import file_lock
 from harness.places.vm import exchange
 from harness.places.vm.home import Home
 
@@ -159,6 +163,46 @@ print("ok")
         assert done.stdout == "ok\n", done.stderr
         assert sorted(path.name for path in theirs.path.rglob("*")) == before
         assert theirs.index() == {"root": {"sha256": sha256}}
+
+
+def test_a_scratch_directory_is_held_though_its_lock_is_looked_at_as_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "1")
+    lock = tmp_path / ".tmp-1.lock"
+    with ExitStack() as looks, ExitStack() as works:
+        looks.enter_context(file_lock(lock))
+        monkeypatch.setattr(time, "sleep", lambda _: looks.close())
+        works.enter_context(Home(tmp_path).workshop())
+        looks.close()
+        with file_lock(lock) as free:
+            assert not free
+
+
+SHARES = """
+import sys
+from pathlib import Path
+from harness.places.vm.home import Home
+with Home(Path(sys.argv[1])).workshop() as mine:
+    print(sorted(path.name for path in mine.parent.glob("tmp-*") if path != mine))
+"""
+
+
+def test_a_container_that_shares_the_cache_leaves_the_scratch_of_the_living(tmp_path: Path) -> None:
+    """In a namespace of processes of its own nobody outside has a number; what nobody holds is removed there too."""
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this host lets nobody make namespaces of processes")
+    (tmp_path / "tmp-left").mkdir()
+    (tmp_path / ".tmp-killed.lock").touch()
+    checkout = str(Path(__file__).parents[2])
+    with Home(tmp_path).workshop() as living:
+        (tmp_path / "tmp-late").mkdir()
+        words = [*inside, sys.executable, "-c", SHARES, str(tmp_path)]
+        done = subprocess.run(words, env={"PYTHONPATH": checkout}, capture_output=True, text=True, check=False)
+        assert done.stdout == f"['{living.name}']\n", done.stderr
+        assert living.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["artefacts"]
 
 
 def written(path: Path, data: bytes) -> Path:

@@ -33,7 +33,8 @@ class Clock:
 class Wire:
     """One direction of a link as it really is; both of its ends are this object.
 
-    lost, twice, early: every how many-th frame is lost, comes twice, does not wait for the delay. room: packets that
+    lost, twice, early, hurt: every how many-th frame is lost, comes twice, does not wait for the delay, is damaged; of
+    lost frames `in_a_row` follow each other. slot_ns: frames arrive only at multiples of it. room: packets that
     find a place in the queue; rests: whether the shaper says that it held packets back.
     """
 
@@ -45,10 +46,14 @@ class Wire:
     lost: int = 0
     twice: int = 0
     early: int = 0
+    hurt: int = 0
+    in_a_row: int = 1
+    slot_ns: int = 0
     room: int = 10**6
     rests: bool = True
     held: int = 0
     sent: int = 0
+    damaged: int = 0
     free_ns: float = 0.0
     arrivals: list[tuple[float, int, int]] = field(default_factory=list)
     taken: list[tuple[float, int, int]] = field(default_factory=list)
@@ -73,12 +78,16 @@ class Wire:
             leaves = max(now, round(self.free_ns))
             self.held += self.rests and leaves > now
         self.sent += 1
-        if self.lost and self.sent % self.lost == 0:
+        if self.lost and self.sent % self.lost < self.in_a_row:
+            return True
+        if self.hurt and self.sent % self.hurt == 0:
+            self.damaged += 1
             return True
         jitter = self.jitter_ns * ((self.sent * 7 % 20) / 10 - 0.95)
         wait = 0 if self.early and self.sent % self.early == 0 else self.delay_ns + jitter
         for _ in range(2 if self.twice and self.sent % self.twice == 0 else 1):
-            self.arrivals.append((leaves + wait, number, at_ns))
+            at = leaves + wait
+            self.arrivals.append((at + -at % self.slot_ns if self.slot_ns else at, number, at_ns))
         return True
 
     def throttled(self) -> int:

@@ -13,7 +13,7 @@ from harness.places.vm import build, recipe
 from harness.places.vm.home import Home
 from tests import command, experiment, lanes
 
-# Starting a guest takes half a minute of CPU time: what does not ask for another machine or other NICs has these, so
+# Starting a guest takes 15 s of CPU time or more: what does not ask for another machine or other NICs has these, so
 # that one that was saved serves all.
 MACHINE = {"memory": "384MiB"}
 VETH: dict[str, Any] = experiment.document()["topology"]

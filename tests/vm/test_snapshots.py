@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from harness.places.vm.emulator import find_emulator
 from harness.places.vm.home import Home, disk_bytes
+from harness.places.vm.image import open_image
+from harness.places.vm.kind import Kind
 from harness.places.vm.snapshots import Snapshots
+from harness.plan import load_experiment, make_plan
 from harness.store import ResultSet
 from tests import experiment
-from tests.vm.conftest import vm_run, write
-
-
-@pytest.fixture
-def own(home: Home, tmp_path: Path) -> Home:
-    """A home of the same images, and of the snapshots that there are of them: what is done to these is seen here only.
-
-    Their files are links: whoever damages one has to make it another file first.
-    """
-    path = tmp_path / "vm"
-    path.mkdir()
-    for name in ("artefacts", "expanded"):
-        (path / name).symlink_to(home.path / name)
-    shutil.copy(home.path / "index.json", path)
-    for state in (home.path / "snapshots").glob("*/state"):
-        copy = path / "snapshots" / state.parent.name
-        with contextlib.suppress(FileNotFoundError):  # it was the one used longest ago, and another worker made one
-            shutil.copytree(state.parent, copy, copy_function=os.link)
-            os.utime(copy, (0, 0))
-    return Home(path)
-
-
-def run_in(own: Home, file: Path, results: Path, *arguments: str) -> tuple[ResultSet, dict[str, Any]]:
-    """The set that `vm run` makes in this home, all valid, and the account of its one boot."""
-    code, _, err = vm_run(file, results, *arguments, env={"POLLBENCH_VM_HOME": str(own.path)})
-    assert code == 0, err
-    made = ResultSet.latest(results, "small")
-    assert made is not None
-    (boot,) = json.loads((made.path / "vm.json").read_text())["boots"]
-    return made, boot
+from tests.vm.conftest import MACHINE, vm_run, write
 
 
 def test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are_not(
@@ -58,7 +29,11 @@ def test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are
     drawn: dict[str, Any] = {"kind": "command", "from": "client", "to": "server", "timeout": "120s"}
     drawn |= {"client": ["sh", "-c", "od -An -N16 -tx1 /dev/urandom; echo 7 rps"]}
     drawn |= {"figures": {"rate_rps": {"regex": "([0-9]+) rps"}}}
-    file = experiment.write(tmp_path, repeat=2, cases={"base": {}, "drawn": {"workload": drawn}})
+    # A second of traffic takes ten in model time, and a thousand round trips tell as much as ten thousand.
+    short = experiment.document()["workload"] | {"warmup": "5ms", "duration": "30ms"}
+    file = experiment.write(
+        tmp_path, vm=MACHINE, workload=short, repeat=2, cases={"base": {}, "drawn": {"workload": drawn}}
+    )
     sets = []
     for jobs in ("1", "2"):
         code, _, err = vm_run(file, results, "--accel", "tcg-virtual", "--snapshots", "yes", "--jobs", jobs)
@@ -82,30 +57,40 @@ def test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are
 
 
 def test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again(
-    own: Home, results: Path, tmp_path: Path
+    home: Home, results: Path, tmp_path: Path
 ) -> None:
+    """The one that others share is damaged before it is used first, so that it is saved but once for all of them."""
     file = write(tmp_path)
-    uptimes, states, damaged_inode = [], [], 0
-    for number in range(3):
-        made, boot = run_in(own, file, results)
+    machine = make_plan(load_experiment(file)).cells[0].spec.machine
+    kind = Kind(home, find_emulator(home), open_image(home, ""), machine, "tcg-smoke", {"e1000e": 1})
+    damaged = damage(home, kind.key())
+    state = home.path / "snapshots" / kind.key() / "state"
+    uptimes, states = [], []
+    for _ in range(2):
+        code, _, err = vm_run(file, results)
+        assert code == 0, err
+        made = ResultSet.latest(results, "small")
+        assert made is not None
+        (boot,) = json.loads((made.path / "vm.json").read_text())["boots"]
         assert (boot["started"], boot["not_resumed"]) == ("snapshot", "")
         (record,) = made.records()
         assert record.verdict == "valid", record.reasons
-        *_, key = Snapshots(own, lambda: None).sizes()
-        state = own.path / "snapshots" / key / "state"
         states.append(os.stat(state).st_ino)
         uptimes.append(boot["guest_uptime_s"])
         assert boot["found"]["memory_bytes"] < os.stat(state).st_size
         assert disk_bytes(state) < os.stat(state).st_size / 2
-        if number == 1:
-            damaged = state.with_name("damaged")
-            subprocess.run(["cp", "--sparse=always", state, damaged], check=True)
-            os.truncate(damaged, os.stat(state).st_size - 4096)
-            os.replace(damaged, state)
-            damaged_inode = os.stat(state).st_ino
-    # The second went on where the first had stood; the third was saved anew.
-    assert states[0] == states[1]
-    assert states[2] != damaged_inode
+    # The first was saved anew; the second went on where that had stood.
+    assert damaged != states[0] == states[1]
     assert abs(uptimes[0]["resumed"] - uptimes[1]["resumed"]) < 0.5
     assert all(0 < uptime["resumed"] <= uptime["ready"] for uptime in uptimes)
-    assert not list(own.path.glob("tmp-*"))
+
+
+def damage(home: Home, key: str) -> int:
+    """Cut the end off the snapshot of this key, one that was made up where there is none; the inode of its state."""
+
+    def make_up(path: Path) -> None:
+        path.write_bytes(b"no guest")
+
+    with Snapshots(home, lambda: time.sleep(0.1)).held(key, make_up) as state:
+        os.truncate(state, os.stat(state).st_size - 1)
+        return os.stat(state).st_ino

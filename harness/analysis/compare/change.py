@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
+_BOUNDED, _BOUNDS = "set_cpu_us_per_request", ("set_cpu_low_us_per_request", "set_cpu_high_us_per_request")
 
 
 def change(
@@ -39,10 +41,12 @@ def measured(
     pairs: npt.NDArray[np.float64] | None = None,
     looks: Looks | None = None,
     blocks: tuple[Floats, Floats] | None = None,
+    leeway: float = 1.0,
 ) -> Change:
     """The same before anything is claimed: what `decided` takes, once it is known what is judged together.
 
     looks, blocks: of runs that were made until their comparisons were decided, and which blocks they are of.
+    leeway: as `leeway_of` has it.
     """
     one, other = stats.clean(base), stats.clean(test)
     left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
@@ -64,6 +68,7 @@ def measured(
         note="" if seen else _doubt(effect),
         difference=effect.difference,
         rank=effect.rank,
+        leeway=leeway,
     )
 
 
@@ -82,10 +87,15 @@ def decided(name: str, found: Change, smallest: float, family: Family = ALONE) -
         own = together = stats.together(found.course, family.level, family.comparisons, family.lag)
     outcome: Outcome = "" if own is None else "~"
     no_larger = None
+    bounded = False
     if own is not None and together is not None:
         outcome, no_larger = _outcome((own, together), found.ratio is not None, smallest)
+        if found.ratio is not None and found.leeway > 1:
+            sure = _outcome((_off_by(found.leeway, own), _off_by(found.leeway, together)), True, smallest)
+            bounded = sure != (outcome, no_larger)
+            outcome, no_larger = sure
     needed = None
-    if no_larger is None and outcome not in ("lower", "higher"):
+    if no_larger is None and outcome not in ("lower", "higher") and not bounded:
         runs = min(found.base.n, found.test.n)
         needed = stats.runs_needed(runs, found.ratio, smallest or DEFAULT_WIDTH, family.confidence, family.lag)
     direction = columns.metric(name).better if outcome in ("lower", "higher") else ""
@@ -99,7 +109,12 @@ def decided(name: str, found: Change, smallest: float, family: Family = ALONE) -
         comparisons=family.comparisons,
         no_larger=no_larger,
         lag=family.lag,
+        bounded=bounded,
     )
+
+
+def _off_by(leeway: float, interval: Interval) -> Interval:
+    return replace(interval, low=interval.low / leeway, high=interval.high * leeway)
 
 
 def _outcome(intervals: tuple[Interval, ...], is_ratio: bool, smallest: float) -> tuple[Outcome, float | None]:
@@ -127,6 +142,26 @@ def _doubt(effect: Effect) -> str:
 def values_of(runs: Table | pd.DataFrame, name: str) -> Floats:
     """A column of numbers; all blank where the table has no such column."""
     return table_of(runs).floats(name)
+
+
+def leeway_of(name: str, base: tuple[Table, Rows], test: tuple[Table, Rows]) -> float:
+    """The factor by which test / base may be off both ways, by the bounds of both sides' runs; 1 for what has none.
+
+    base, test: a table, and which of its rows.
+    """
+    if name != _BOUNDED:
+        return 1.0
+    (less, more), (test_less, test_more) = _reach(*base), _reach(*test)
+    return max(less * test_more, more * test_less)
+
+
+def _reach(table: Table, rows: Rows) -> tuple[float, float]:
+    """How many times less, and more, the figures of these runs may be: medians."""
+    value, low, high = (table.floats(name)[rows] for name in (_BOUNDED, *_BOUNDS))
+    known = np.isfinite(value) & np.isfinite(low) & np.isfinite(high) & (low > 0)
+    if not known.any():
+        return 1.0, 1.0
+    return float(np.median(value[known] / low[known])), float(np.median(high[known] / value[known]))
 
 
 def missing(base: Estimate, test: Estimate, note: str) -> Change:

@@ -64,6 +64,8 @@ def choose_metrics(runs: Sequence[Table | pd.DataFrame], asked: Sequence[str] | 
         if not all(known) and _COST_OF_PROCESSES in there:
             # Some side knows no more: the part that all sides know is compared.
             chosen = [name for name in chosen if name != _COST] + [_COST_OF_PROCESSES]
+        if chosen:
+            chosen += columns.beside(there, DEFAULT_METRICS)
         if chosen and not {_COST, _COST_OF_PROCESSES} & set(chosen):
             chosen += [name for name in _COST_ELSEWHERE if name in there]
         return chosen or there

@@ -46,16 +46,17 @@ def texts_of(runs: Table | pd.DataFrame, name: str) -> tuple[str, ...]:
     return tuple(text for text in column.distinct() if text)
 
 
-def differences(tables: Sequence[Table]) -> tuple[EnvironmentDifference, ...]:
-    """The columns in which sources differ.
+def differences(tables: Sequence[Table], compared: Sequence[Table]) -> tuple[EnvironmentDifference, ...]:
+    """The columns in which sources differ; compared: of each the rows of cells that another one has too.
 
-    One that says nothing of its host differs from none. Of the work, blank means none (no contention, no service
-    time), where every source has the column and tells what kind of work it was.
+    Of the work these alone count: what only one side did is compared with nothing. One that says nothing of its host
+    differs from none. Of the work, blank means none (no contention, no service time), where every source has the
+    column and tells what kind of work it was.
     """
     kinds_known = all(texts_of(table, "workload_kind") for table in tables)
     different = []
     for name in (*HOST, *WORK):
-        values = tuple(texts_of(table, name) for table in tables)
+        values = tuple(texts_of(table, name) for table in (compared if name in WORK else tables))
         blank_counts = kinds_known and name in WORK and all(name in table for table in tables)
         if len({frozenset(texts) for texts in values if texts or blank_counts}) > 1:
             different.append(EnvironmentDifference(name, values))

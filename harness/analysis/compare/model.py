@@ -49,7 +49,9 @@ class Change:
     test, corrected for its family (None outside of one); needed: runs a side that would decide what is undecided.
     together: the interval that claims, of the ratio or, without one, of the difference; it holds at once with those of
     all `comparisons` that are judged together. no_larger: the share that no difference exceeds, where that is shown.
-    lag: how much runs of the page resemble the ones before them, for which `together` is widened.
+    lag: how much runs of the page resemble the ones before them, for which `together` is widened. leeway: the factor by
+    which test / base may be off both ways since their accounting bounds both figures only. bounded: it alone keeps
+    what the runs show from being claimed, so that more runs would not.
     """
 
     base: Estimate
@@ -67,6 +69,8 @@ class Change:
     comparisons: int = 1
     no_larger: float | None = None
     lag: float = 0.0
+    leeway: float = 1.0
+    bounded: bool = False
     course: tuple[Look, ...] = field(default=(), compare=False, repr=False)
 
     @property

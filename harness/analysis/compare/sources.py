@@ -9,7 +9,7 @@ import numpy as np
 
 from harness import columns, stats
 from harness.analysis.compare.align import aligned, resolved
-from harness.analysis.compare.change import Floats, measured, missing, with_reason
+from harness.analysis.compare.change import Floats, leeway_of, measured, missing, with_reason
 from harness.analysis.compare.choose import (
     input_names,
     level_of,
@@ -58,7 +58,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     tables = [whole_tails(table, mine.values()) for table, mine in zip(tables, cells, strict=True)]
     smallest = smallest_effect(sources, options)
     rows = [row for name in chosen for row in _sets_rows(name, tables, cells, [letter for letter, _ in names])]
-    different, varied = differences(tables), experiments(sources)
+    different, varied = differences(tables, _compared(tables, cells)), experiments(sources)
     level = level_of(sources)
     rows, family = corrected(judged_together(rows, smallest, level))
     labels = [label for _, label in names]
@@ -99,6 +99,15 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         readings=tuple(source.reading for source in sources if source.reading is not None),
         other_work=other_work(different, varied),
     )
+
+
+def _compared(tables: Sequence[Table], cells: Sequence[_Cells]) -> list[Table]:
+    """Of each table the rows of cells that another one has too; the tables themselves where there are none."""
+    shared = {key for at, mine in enumerate(cells) for key in mine if any(key in other for other in cells[:at])}
+    if not shared:
+        return list(tables)
+    rows = ([cell.rows for key, cell in mine.items() if key in shared] for mine in cells)
+    return [table.take(np.concatenate(own)) if own else table for table, own in zip(tables, rows, strict=True)]
 
 
 def compare_cases(source: Source, baseline: str, options: Options | None = None) -> Comparison:
@@ -203,7 +212,9 @@ def _within(
             continue
         pairs = paired_values(table, name, base, cell)
         sides = (values[base.valid], values[cell.valid])
-        moved = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks_of(table, base, cell))
+        unsure = leeway_of(name, (table, base.valid), (table, cell.valid))
+        blocks = blocks_of(table, base, cell)
+        moved = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, leeway=unsure)
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
@@ -218,7 +229,7 @@ def _sets_rows(name: str, tables: Sequence[Table], cells: Sequence[_Cells], lett
                 continue
             sides = ((values[0], base, letters[0]), (values[against], test, letters[against]))
             absent = [letters[at] for at in (0, against) if name not in tables[at] and base and test]
-            moved = _across(name, sides)
+            moved = _across(name, sides, (tables[0], tables[against]))
             if absent:
                 moved = missing(moved.base, moved.test, f"{' and '.join(absent)} has no {name}")
             yield Row(name, key[0], key[1], _side(base), _side(test), moved, against)
@@ -227,12 +238,13 @@ def _sets_rows(name: str, tables: Sequence[Table], cells: Sequence[_Cells], lett
 _Half = tuple[Floats, SummaryCell | None, str]
 
 
-def _across(metric: str, sides: tuple[_Half, _Half]) -> Change:
+def _across(metric: str, sides: tuple[_Half, _Half], tables: tuple[Table, Table]) -> Change:
     (left, one, first), (right, other, second) = sides
     if one is None or other is None:
         estimates = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
         return missing(estimates[0], estimates[1], f"not in {first if one is None else second}")
-    moved = measured(metric, left[one.valid], right[other.valid])
+    unsure = leeway_of(metric, (tables[0], one.valid), (tables[1], other.valid))
+    moved = measured(metric, left[one.valid], right[other.valid], leeway=unsure)
     return with_reason(moved, (one, other), (first, second))
 
 

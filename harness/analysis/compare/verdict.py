@@ -17,6 +17,9 @@ from harness.tables.reading.account import Reading
 MODEL_US = "model us"
 """The unit of times that an emulated CPU counted."""
 
+_BLAME = "what drifted between them counts as effect"
+NOT_INTERLEAVED = f"The runs of the cases were not interleaved, so they are not paired: {_BLAME}"
+
 
 def of_sets(
     tables: Sequence[Table],
@@ -48,19 +51,18 @@ def of_cases(runs: Table, ways: set[Interleaving], mixed: Sequence[str], drifted
     is not the same within a cell, or between a case and its baseline; drifted: whether anything moves with the order.
     """
     where = "" if silent(runs) else " on the same host"
-    blame = "what drifted between them counts as effect"
     if mixed:
         first = f"The runs of this set differ in {_listed(mixed)}: an effect of that cannot be told apart."
     elif not ways:
         first = ""
     elif "apart" in ways:
-        first = f"The runs of the cases were not interleaved, so they are not paired: {blame}."
+        first = f"{NOT_INTERLEAVED}."
     elif "elsewhere" in ways:
-        first = f"The cases were not measured on one and the same machine, so they are not paired: {blame}."
+        first = f"The cases were not measured on one and the same machine, so they are not paired: {_BLAME}."
     elif "declared" in ways:
         first = (
             "Cases are paired by the table's blocks; that they were measured in the same blocks, in turns, is not on "
-            f"record (it has no order and no times): if they were not, {blame}."
+            f"record (it has no order and no times): if they were not, {_BLAME}."
         )
     elif "shown" in ways:
         first = (
@@ -68,7 +70,7 @@ def of_cases(runs: Table, ways: set[Interleaving], mixed: Sequence[str], drifted
             "cases change, for this workload."
         )
     else:
-        first = f"The cases share too few blocks on record to be paired: {blame}."
+        first = f"The cases share too few blocks on record to be paired: {_BLAME}."
     if drifted and first and ways != {"shown"}:
         first = first.removesuffix(".") + ", and something did drift (see below)."
     varied = [name for name in HOST if len(texts_of(runs, name)) > 1 and name not in mixed]

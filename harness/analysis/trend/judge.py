@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness import columns, stats
+from harness import columns
 from harness.analysis.compare.change import Floats, measured
 from harness.analysis.compare.model import LEVEL, Change
 from harness.analysis.trend.gather import Asked, Member, histories
@@ -38,7 +38,7 @@ def trend(members: Sequence[Member], asked: Asked) -> Trend:
     series = [np.array([moment.value for moment in history.moments]) for history in made]
     judged = _long_enough([values.size for values in series])
     # Cells of a set share its day: what one of them has left beside its levels, all may have.
-    lag = round(stats.chained([breaks.levels_taken_out(series[at], LEVEL) for at in judged]), 1)
+    lag = breaks.resemblance([series[at] for at in judged], LEVEL)
     levels = _levels({at: breaks.jump_p(series[at], lag) for at in judged})
     changed = {at: _shifts(made[at], series[at], level, lag) for at, level in levels.items()}
     return Trend(

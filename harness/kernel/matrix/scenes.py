@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import PollbenchError
-from harness.kernel import ethtool, links, nics, syscalls, wireguard
+from harness.kernel import bpf, ethtool, links, nics, wireguard
 from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.matrix import xsk
 from harness.kernel.netlink import NetlinkSocket, Request
@@ -143,7 +143,7 @@ def _both_up(scene: Scene) -> None:
 
 def _veth_xdp(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _pair(scene, scene.server, napi=False)
-    with held(syscalls.load_xdp()) as program:
+    with held(bpf.load(bpf.XDP, bpf.PASS)) as program:
         _ask(scene.server, xsk.attach(_FAR, program, xsk.IN_DRIVER))
     _both_up(scene)
 

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from harness.kernel import ethtool, links, syscalls
+from harness.kernel import bpf, ethtool, links, syscalls
+from harness.kernel.bpf import op
 from harness.kernel.netlink import NetlinkSocket, Request, attr_u32, nest
 from harness.kernel.syscalls import held
 
@@ -24,7 +25,7 @@ _PAGE_OF_RX, _PAGE_OF_FILL = 0, 0x100000000
 COPY, ZERO_COPY, _NEED_WAKEUP = 1 << 1, 1 << 2, 1 << 3
 # More frames than any driver's ring has room for: one that cannot fill its own begins anew with every poll.
 _ENTRIES, _FRAME_BYTES, _DESCRIPTOR_BYTES = 2048, 2048, 16
-_BPF_MAP_CREATE, _BPF_MAP_UPDATE, _BPF_MAP_TYPE_XSKMAP, _BPF_PSEUDO_MAP_FD, _REDIRECT_MAP = 0, 2, 17, 1, 51
+_REDIRECT_MAP = 51
 _IFLA_XDP, _XDP_FD, _XDP_FLAGS, IN_DRIVER, _GENERIC = 43, 1, 3, 1 << 2, 1 << 1
 _XDP_PASS, _HEAD_BYTES = 2, 42
 # Of a frame: bytes of a field, where it is, its value.
@@ -78,7 +79,7 @@ def receiving(device: str, port: int, mode: int) -> Iterator[Receiver]:
         ring = stack.enter_context(mmap.mmap(sock.fileno(), size, offset=_PAGE_OF_RX))
         _bind(sock, ifindex, mode)
         fd = stack.enter_context(held(_map_of(sock)))
-        program = stack.enter_context(held(syscalls.load_xdp(_redirecting(fd, port))))
+        program = stack.enter_context(held(bpf.load(bpf.XDP, _redirecting(fd, port))))
         stack.enter_context(_attached(ifindex, program))
         ethtool.await_carrier(device, _LINK_S)
         yield Receiver(sock, ring, received[0], received[1])
@@ -122,11 +123,9 @@ def _bind(sock: socket.socket, ifindex: int, mode: int) -> None:
 
 def _map_of(sock: socket.socket) -> int:
     """A descriptor of a map with this socket for queue 0."""
-    fd = syscalls.bpf(_BPF_MAP_CREATE, struct.pack("=IIII", _BPF_MAP_TYPE_XSKMAP, 4, 4, 1))
-    key, value = (ctypes.create_string_buffer(struct.pack("=I", number), 4) for number in (0, sock.fileno()))
+    fd = bpf.make_map(bpf.XSKMAP, 4, 4)
     try:
-        attributes = struct.pack("=I4xQQQ", fd, ctypes.addressof(key), ctypes.addressof(value), 0)
-        syscalls.bpf(_BPF_MAP_UPDATE, attributes)
+        bpf.put(fd, 0, sock.fileno())
     except OSError:
         os.close(fd)
         raise
@@ -137,16 +136,11 @@ def _redirecting(fd: int, port: int) -> bytes:
     """What hands the datagrams to a port on to the socket in the map, and lets all else pass."""
     tests = (_ETHERTYPE, _PROTOCOL, (2, _PORT_AT, socket.htons(port)))
     to_pass = 2 * len(tests) + 7
-    code = [_op(0x61, 2, 1, 0), _op(0x61, 3, 1, 4), _op(0xBF, 4, 2), _op(0x07, 4, value=_HEAD_BYTES)]
+    code = [op(0x61, 2, 1, 0), op(0x61, 3, 1, 4), op(0xBF, 4, 2), op(0x07, 4, value=_HEAD_BYTES)]
     # r4 beyond the end of the frame: pass.
-    code.append(_op(0x2D, 4, 3, to_pass - 1))
+    code.append(op(0x2D, 4, 3, to_pass - 1))
     for number, (size, offset, value) in enumerate(tests):
-        code += [_op(_LOAD[size], 5, 2, offset), _op(0x55, 5, 0, to_pass - 3 - 2 * number, value)]
-    code += [_op(0x61, 2, 1, 16), _op(0x18, 1, _BPF_PSEUDO_MAP_FD, value=fd), _op(0)]
-    code += [_op(0xB7, 3, value=_XDP_PASS), _op(0x85, value=_REDIRECT_MAP), _op(0x95)]
-    return b"".join([*code, _op(0xB7, value=_XDP_PASS), _op(0x95)])
-
-
-def _op(code: int, target: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
-    """One instruction of BPF."""
-    return struct.pack("=BBhi", code, source << 4 | target, offset, value)
+        code += [op(_LOAD[size], 5, 2, offset), op(0x55, 5, 0, to_pass - 3 - 2 * number, value)]
+    code += [op(0x61, 2, 1, 16), bpf.op_map(1, fd)]
+    code += [op(0xB7, 3, value=_XDP_PASS), op(0x85, value=_REDIRECT_MAP), op(0x95)]
+    return b"".join([*code, op(0xB7, value=_XDP_PASS), op(0x95)])

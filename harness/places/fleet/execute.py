@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import get_args
 
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
 from harness.host import role_variables, wish_of
@@ -48,8 +49,13 @@ class FleetState:
             todo = "leave --resume out to begin one"
             raise InputError("resume", str(results.path.parent), "no fleet made it", todo)
         try:
-            return cls(**json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+            state = cls(**json.loads(path.read_bytes()))
+            lists = isinstance(state.hosts, list) and isinstance(state.facts, dict) and isinstance(state.attempts, int)
+            names = [state.ident, *state.hosts, *state.allotted.values()] if lists else []
+            if not names or state.split not in get_args(Split) or not all(isinstance(name, str) for name in names):
+                raise ValueError("it is damaged")
+            return state
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise InputError("resume", str(path), str(error), "begin a new set") from None
 
     def keep(self, results: ResultSet) -> None:

@@ -82,6 +82,7 @@ def _listed(words: Sequence[str], patience_s: float) -> tuple[int, str, str]:
                 child.wait()
             finally:
                 child.terminate()
+                child.wait()  # which Popen would not, after a Ctrl-C
         for file in (out, errors):
             file.seek(0)
         return child.returncode, out.read().decode(errors="replace"), errors.read().decode(errors="replace")

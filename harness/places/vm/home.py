@@ -7,20 +7,24 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
 from harness.errors import PollbenchError
+from harness.kernel.filelock import file_lock
 from harness.places.vm import programs
 from harness.places.vm.apt import Packages
 from harness.store.atomic import write_file
 
 _INDEX = "index.json"
 _SUMS = "sums.json"
+_SCRATCH, _LOCKED = "tmp-", ".lock"
+_SOON_S = 0.01
 Part = Literal["sha256", "vmlinuz", "modules", "initramfs"]
 KERNEL_PARTS: tuple[Part, ...] = ("vmlinuz", "modules", "initramfs")
 
@@ -53,6 +57,11 @@ class IndexEntry(TypedDict, total=False):
     recipe: str
     root: str
     packages: Packages
+
+
+def _lock_of(scratch: Path) -> Path:
+    """The file whose lock says that a scratch directory is in use; there before it is, and gone after it."""
+    return scratch.with_name(f".{scratch.name}{_LOCKED}")
 
 
 def sha256_of(path: Path) -> str:
@@ -186,10 +195,15 @@ class Home:
         try:
             self.prepare()
             self._remove_dead()
-            mine = f"tmp-{os.getpid()}-"
-            with tempfile.TemporaryDirectory(prefix=mine, dir=self.path, ignore_cleanup_errors=True) as path:
-                os.chmod(path, 0o755)
-                yield Path(path)
+            path = self.path / f"{_SCRATCH}{secrets.token_hex(8)}"
+            # Whoever looks for dead ones may hold it for a moment.
+            with file_lock(_lock_of(path), lambda: time.sleep(_SOON_S)):
+                path.mkdir()
+                path.chmod(0o755)
+                try:
+                    yield path
+                finally:
+                    shutil.rmtree(path, ignore_errors=True)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -197,16 +211,13 @@ class Home:
             raise PollbenchError("use the cache of images", str(self.path), got, programs.ROOM) from None
 
     def _remove_dead(self) -> None:
-        """Scratch directories whose process was killed."""
-        for path in self.path.glob("tmp-*-*"):
-            try:
-                os.kill(int(path.name.split("-")[1]), 0)
-            except (ValueError, ProcessLookupError):
+        """Scratch directories that nobody holds: a process id says nothing of a container that shares the cache."""
+        locks = (self.path / path.name[1 : -len(_LOCKED)] for path in self.path.glob(f".{_SCRATCH}*{_LOCKED}"))
+        for path in {*self.path.glob(f"{_SCRATCH}*"), *locks}:
+            with contextlib.suppress(OSError), file_lock(_lock_of(path)) as dead:
                 # Never into what somebody mounted in a tree under construction.
-                if not any(os.path.ismount(inner) for depth in ("*/*", "*/*/*") for inner in path.glob(depth)):
+                if dead and not any(os.path.ismount(inner) for depth in ("*/*", "*/*/*") for inner in path.glob(depth)):
                     shutil.rmtree(path, ignore_errors=True)
-            except OSError:
-                continue
 
     def clean(self) -> int:
         """Remove everything that was built, imported or saved; how many bytes of the disk that were."""

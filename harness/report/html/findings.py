@@ -74,6 +74,7 @@ def _card(look: Look, view: Overview, cell: CellView, remark: str = "") -> Marku
         if (change := cell.changes.get(name)) is not None
         and not (name == COSTS[1] and COSTS[0] in cell.changes)  # only a part of the cost
     ]
+    tiles += [_tile(columns.metric(name).label, _unit(view, name), cell.changes[name]) for name in cell.beside()]
     against = f" against {view.baseline}{': ' if remark else ''}{remark}"
     head = tag("h3", look.name(cell.case), tag("span", against, class_="quiet"))
     at = tag("p", words.where(cell.factors), class_="where") if cell.factors else None

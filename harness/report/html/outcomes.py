@@ -31,7 +31,7 @@ def outcome(cell: CellView, cost: str) -> str:
     """What the cell did, as a key of _KINDS; "" for the baseline and where nothing was compared."""
     if cell.note:
         return "no figure"
-    changes = [change for name in (*JUDGED, cost) if (change := cell.changes.get(name)) is not None]
+    changes = [change for name in (*JUDGED, cost, *cell.beside()) if (change := cell.changes.get(name)) is not None]
     ways = {change.judged for change in changes} - {""}
     if len(ways) == 2:
         return "trade-off"

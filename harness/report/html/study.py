@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness import columns
 from harness.analysis.compare import Comparison
-from harness.analysis.summary import Overview
+from harness.analysis.summary import Overview, workloads_beside
 from harness.report import claims, phases, queues, words
 from harness.report.comparison import document
 from harness.report.html.charts import Drawn, chart_sections, folded
@@ -38,7 +38,12 @@ def sections(look: Look, drawn: Drawn, live: Child = None, comparison: Compariso
     if table is not None:
         lead = "Medians over the valid runs of each cell, with the interval of that median."
         lead += " Times are model time." if view.model_time else ""
-        yield section(f"{key}cells", "All cells", table, _tests(comparison), lead=lead, short="Cells")
+        beside = [
+            child
+            for name in workloads_beside(view.cells)
+            for child in (tag("h3", f"{name}, measured beside it"), summary(look, view, name))
+        ]
+        yield section(f"{key}cells", "All cells", table, *beside, _tests(comparison), lead=lead, short="Cells")
     if view.phases:
         yield section(
             f"{key}links", "Links that change", blocks([link_phases(view)]), lead=phases.LEGEND, short="Links"

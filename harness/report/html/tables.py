@@ -22,15 +22,15 @@ _PHASE = re.compile(r"phase_(?P<name>.+?)(?:_(?P<of>p[0-9_]+|mean|median))?_us")
 _SUMS = ("sum", "total", "all")
 
 
-def summary(look: Look, view: Overview) -> Markup | None:
-    """Every cell in one table; None when the set has none."""
+def summary(look: Look, view: Overview, workload: str = "") -> Markup | None:
+    """Every cell in one table; None when the set has none. workload: the figures of one measured beside the first."""
     if not view.cells:
         return None
     against = f"p50 vs {view.baseline}" if view.baseline else ""
-    cost_head = f"{'process ' if cost_of(view.cells) == COSTS[1] else ''}CPU µs / request"
+    cost_head = f"{'process ' if workload or cost_of(view.cells) == COSTS[1] else ''}CPU µs / request"
     heads = ["verdict" if view.baseline else "", "case", "valid", "p50, µs", "interval", against, "p99, µs", "interval"]
     heads += ["p99.9, µs", "requests / s", cost_head, "polled, %"]
-    rows = [_cell_fields(look, view, cell) for cell in view.cells]
+    rows = [_cell_fields(look, view, cell, f"{workload}_" if workload else "") for cell in view.cells]
     kept = [at for at, head in enumerate(heads) if head and any(row[at] not in _NOTHING for row in rows)]
     bodies: dict[Factors, list[Markup]] = {}
     for cell, row in zip(view.cells, rows, strict=True):
@@ -39,10 +39,12 @@ def summary(look: Look, view: Overview) -> Markup | None:
         body.append(tag("tr", *(row[at] for at in kept), class_="k", data_k=look.marks[cell.case].slot))
     said = "Median over the valid runs of each cell; in brackets, over its inert runs, where it has no others"
     head = [th(heads[at], numeric=at not in (0, 1, 5)) for at in kept]
-    return grid(head, *bodies.values(), label="all cells", caption=tag("caption", said, class_="sr"))
+    label = f"all cells: {workload}" if workload else "all cells"
+    return grid(head, *bodies.values(), label=label, caption=tag("caption", said, class_="sr"))
 
 
-def _cell_fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:
+def _cell_fields(look: Look, view: Overview, cell: CellView, lead: str) -> list[Markup]:
+    """lead: what its metrics' names begin with, "" for those of the first workload."""
     valid, total = cell.verdicts["valid"], max(cell.planned, cell.total)
 
     def with_interval(name: str) -> tuple[Markup, Markup]:
@@ -53,17 +55,19 @@ def _cell_fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:
         between = words.bracket(estimate.interval if estimate else None, gap=" – ")
         return td(tag("strong", words.short(cell.median(name))), "num"), td(between, "num quiet")
 
-    polled = " / ".join(words.percent(cell.median(f"{end}_polled_percent")) for end in ("client", "server"))
+    cost = f"{lead}{COSTS[1]}" if lead else cost_of(view.cells)
+    ends = () if lead else ("client", "server")
+    polled = " / ".join(words.percent(cell.median(f"{end}_polled_percent")) for end in ends)
     reference = tag("span", "baseline", class_="quiet") if cell.case == view.baseline else None
     kind = outcome(cell, cost_of(view.cells)) if view.baseline and cell.case != view.baseline else ""
     return [
-        td(badge(kind) if kind else reference),
+        td((badge(kind) if kind else reference) if not lead else ""),
         tag("th", look.name(cell.case), scope="row"),
         td(f"{valid} of {total}", "num" if valid == total else "num short"),
-        *with_interval("rtt_p50_us"),
-        td(change_badge(cell.changes.get("rtt_p50_us")) or cell.note),
-        *with_interval("rtt_p99_us"),
-        *(td(words.short(cell.median(name)), "num") for name in ("rtt_p99_9_us", "rate_rps", cost_of(view.cells))),
+        *with_interval(f"{lead}rtt_p50_us"),
+        td(change_badge(cell.changes.get(f"{lead}rtt_p50_us")) or cell.note),
+        *with_interval(f"{lead}rtt_p99_us"),
+        *(td(words.short(cell.median(name)), "num") for name in (f"{lead}rtt_p99_9_us", f"{lead}rate_rps", cost)),
         td("" if polled == "- / -" else polled, "num"),
     ]
 

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import chain
 
+from harness.kernel import qdiscs
 from harness.kernel.frames import FrameEnd
+from harness.kernel.netlink import NetlinkSocket
+from harness.kernel.netns import in_netns
 from harness.run.counters import HOGS, CounterDelta
 from harness.run.link_checks.direction import Direction, drain
-from harness.run.link_checks.netem import chance_rows, delay_rows
+from harness.run.link_checks.netem import chance_rows, delay_rows, slot_rows
 from harness.run.link_checks.queue import queue_rows
 from harness.run.link_checks.rate import EASY_BPS, RATE_SHARE, megabits, rate_rows
 from harness.run.link_checks.single import single_rows
 from harness.run.outcome import Outcome
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.store.record import LinkCheck
 from harness.testbed import Testbed
 from harness.topology.layout import Layout, PortLayout
@@ -60,6 +63,15 @@ def verify(testbed: Testbed, how: str, key: str) -> list[LinkCheck]:
             rows += _tried(testbed, port, shape, mtu, thoroughly)
     _KNOWN[key] = rows
     return rows
+
+
+def begin_chance(testbed: Testbed) -> None:
+    """Have every netem with a seed begin its draws anew: what passed so far was not the workload's. Raises OSError."""
+    for port in chain.from_iterable(testbed.layout.links if testbed.layout.topology.engine == "netlink" else ()):
+        seeded = [disc for disc in port.discs if "seed" in disc.options]
+        if seeded:
+            with in_netns(testbed.nodes[port.node].fd), NetlinkSocket() as sock:
+                sock.batch([qdiscs.change_qdisc(port.ifindex, *disc[:4]) for disc in seeded])
 
 
 def doubts(rows: list[LinkCheck]) -> list[str]:
@@ -132,9 +144,10 @@ def _tried(testbed: Testbed, port: PortLayout, shape: Shape, mtu: int, thoroughl
         for end in ends:
             end.received()
         direction = Direction(f"{port.node} -> {port.peer_node}", shape, mtu, ends[0], ends[1], port.discs)
-        checks = [chance_rows, delay_rows] if shape.needs_netem else []
+        checks = [chance_rows, slot_rows if shape.slots is not None else delay_rows] if shape.needs_netem else []
         if shape.rate_bps is not None:
-            checks += [single_rows, rate_rows, queue_rows] if thoroughly else [rate_rows]
+            # Behind slots no packet is alone, and what waits for one is not what waits for the rate.
+            checks += [single_rows, rate_rows, queue_rows] if thoroughly and shape.slots is None else [rate_rows]
         rows: list[LinkCheck] = []
         for check in checks:
             rows += _settled(direction, check)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from harness.kernel.frames import FrameEnd
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.store.record import LinkCheck
 from harness.topology.qdiscs import Disc, frame_bytes, free_bytes, pace_of, room_of
 
@@ -50,7 +50,7 @@ class Direction:
     @property
     def held_s(self) -> float:
         """How long netem may hold a packet, in s."""
-        return (self.shape.delay_ns + self.shape.jitter_ns) / 1e9
+        return self.shape.held_ns / 1e9
 
 
 def row(

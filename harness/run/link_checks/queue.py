@@ -27,7 +27,7 @@ class _Filled(NamedTuple):
 def queue_rows(direction: Direction, longer: int) -> list[LinkCheck]:
     """The row of the queue's length, of those that are limited in frames or bytes. Raises OSError."""
     rate_bps, room = direction.shape.rate_bps or 0, direction.room_bytes
-    if not rate_bps or room is None or direction.shape.loss or direction.shape.duplicate:
+    if not rate_bps or room is None or direction.shape.mean_loss or direction.shape.duplicate:
         return []
     size = frame_bytes(direction.mtu)
     frames = room // size

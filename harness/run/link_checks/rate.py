@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from harness.run.link_checks.direction import Direction, drain, packets, row
-from harness.spec.topology import Shape
+from harness.spec.shape import Shape
 from harness.store.record import LinkCheck
 from harness.topology.qdiscs import ETHERNET_HEADER
 from harness.topology.segments import most_segments

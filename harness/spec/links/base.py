@@ -58,7 +58,7 @@ class Overlay(LinkKind):
     one of its own, the wire's, or none (then it carries packets, not frames). routes: is it a table of routes, with the
     link's addresses left on the wire? keys: do the two ends have to know each other's public keys? napi: does what it
     hands on bear the wire's NAPI, so that a socket can busy-poll it? frames: does it carry anybody's frames, so that it
-    can be a port of a switch? provided: have the kernels that pollbench provides for guests its module there?
+    can be a port of a switch?
     """
 
     device: str
@@ -71,7 +71,6 @@ class Overlay(LinkKind):
     keys: bool = False
     napi: bool = False
     frames: bool = False
-    provided: bool = True
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,4 @@ from __future__ import annotations
 
 from harness.spec.links.base import Overlay
 
-KIND = Overlay(
-    "wireguard", device="wireguard", joined="tunnel", header_bytes=60, udp=True, mac="none", keys=True, provided=False
-)
+KIND = Overlay("wireguard", device="wireguard", joined="tunnel", header_bytes=60, udp=True, mac="none", keys=True)

@@ -32,6 +32,7 @@ _TYPES = re.compile(
     rb"(varchar|text|str|double|float\d*|f\d\d|u?int\d*|[iu]\d\d?|u?(big|small|tiny|huge)int|bool(ean)?)"
 )
 _BAR = re.compile(rb"[ \t]*\|[ \t]*")
+_TOTALS = ("aggregated", "total", "totals")
 _SUMMARIES = {
     "mean", "avg", "average", "median", "std", "stddev", "stdev", "sd", "cv", "total", "sum", "min", "max", "overall",
     "all", "geomean",
@@ -91,7 +92,8 @@ def lines_above(data: bytes, marks: Sequence[str]) -> int:
 def without_summaries(runs: Table, repeats: Sequence[Column]) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
     """Which rows are not the mean or deviation of others, and that in words.
 
-    Google Benchmark names cases for them; others write `avg` where a repetition has its number (repeats).
+    Google Benchmark names cases for them; locust and JMeter have one for all others together; others write `avg`
+    where a repetition has its number (repeats).
     """
     for column in repeats:
         if isinstance(column, Texts):
@@ -99,14 +101,27 @@ def without_summaries(runs: Table, repeats: Sequence[Column]) -> tuple[npt.NDArr
             if kept.any() and not kept.all():
                 return kept, (f"rows that sum up others ({column.take(~kept).distinct()[0]}) are left out",)
     cases = set(runs.texts("case").distinct())
+    totals = {case for case in cases if case.lower() in _TOTALS}
+    if totals and len(cases - totals) > 1:
+        return ~runs.texts("case").are(totals.__contains__), (f"rows of all cases ({min(totals)}) are left out",)
     summed = {case.removesuffix("_mean") for case in cases if case.endswith("_mean")}
     summed = {case for case in summed if case in cases and f"{case}_stddev" in cases}
     names = {f"{case}_{end}" for case in summed for end in ("mean", "median", "stddev", "cv")}
+    if not summed and (spread := {case for case in cases if _is_spread(case, cases)}):
+        return ~runs.texts("case").are(spread.__contains__), (
+            f"rows that say how others vary ({min(spread)} and the like) are left out",
+        )
     if not summed:
         return np.ones(len(runs), dtype=bool), ()
     return ~runs.texts("case").are(names.__contains__), (
         f"rows that sum up others ({min(names)} and the like) are left out",
     )
+
+
+def _is_spread(case: str, cases: set[str]) -> bool:
+    """Is this the deviation of a case whose mean or median is another?"""
+    lead, mark, end = case.rpartition("_")
+    return bool(mark) and end in ("stddev", "cv", "std") and bool({f"{lead}_mean", f"{lead}_median"} & cases)
 
 
 def blanked(data: bytes, count: int) -> bytes:

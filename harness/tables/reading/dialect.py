@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 from harness.columns import BY_NAME
 from harness.tables.reading.around import blanked, joined, levels, lines_above, units_below, with_header, without_bars
 from harness.tables.reading.numbers import BLANKS, GROUPED, PLAIN, form_of
 from harness.tables.reading.opened import bad
+from harness.tables.reading.turned import pivoted, text_of, turned
 
 _SAMPLE = 200
 _DELIMITERS = (",", ";", "\t", "|")
@@ -43,16 +45,23 @@ class Text:
     delimiter: str = ","
     decimal: str = "."
     notes: tuple[str, ...] = ()
+    turned: bool = False
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Every row below the header that is not empty, with the line on which it begins. Raises InputError."""
+        """Every row below the header that is not empty, with the line on which it begins. Raises InputError.
+
+        Of a table that was turned, whose rows are on no line of the file, that is the header's.
+        """
         every = rows_of(self.path, self.data, self.delimiter)
         next(every, None)
-        return every
+        return ((self.line, row) for _, row in every) if self.turned else every
 
 
-def form(path: Path, data: bytes, decimal: str = "") -> Text:
-    """The text's form. decimal: "," or "." where the user says it. Raises InputError for what has no header."""
+def form(path: Path, data: bytes, decimal: str = "", asked: Collection[str] = ()) -> Text:
+    """The text's form. decimal: "," or "." where the user says it; asked: columns of which the user says what they are.
+
+    Raises InputError for what has no header.
+    """
     notes: list[str] = []
     if match := _SEP.match(data):
         data = data[match.start(1) + 1 :] if match[1] in (b"\r", b"\n") else b"\n" + data[match.end() :]
@@ -79,19 +88,34 @@ def form(path: Path, data: bytes, decimal: str = "") -> Text:
         data = (delimiter.join(map(_quoted, names)) + "\n").encode() + data.lstrip(b"\r\n")
         notes.append("its header is the comment above the first row")
     elif numeric:
-        got = f"its first line is no header: it holds the number {numeric[0].strip()[:20]}"
-        bad(path, line, got, "put the names of the columns in a line above it")
+        _refuse_numbers(path, line, names, numeric[0].strip()[:20])
     else:
         data, names, rows = _one_header(
             data, names, [line, *(begins for begins, _ in first[1:])], rows, delimiter, notes
         )
+    # Columns that the user names are those of the table as it is.
+    other = turned(names, rows) if len(first) <= _SAMPLE and not set(asked).intersection(names) else None
+    if other is not None:
+        names, rows, note = other[0], [tuple(row) for row in other[1]], other[2]
+        data = text_of(names, rows, delimiter, line)
+        notes.append(note)
     header, names = names, [name.strip() for name in names]
     if delimiter != ",":
         notes.append(f"fields are parted by {'blanks' if blanks else _WORDS[delimiter]}")
     decimal = decimal or _decimal(path, delimiter, names, rows)
     if decimal == ",":
         notes.append("commas in numbers are decimal")
-    return Text(path, data, tuple(names), tuple(header), line, tuple(rows), delimiter, decimal, tuple(notes))
+    return Text(
+        path, data, tuple(names), tuple(header), line, tuple(rows), delimiter, decimal, tuple(notes), other is not None
+    )
+
+
+def _refuse_numbers(path: Path, line: int, names: list[str], first: str) -> NoReturn:
+    if pivoted(names):
+        got = f"its columns are values of something, {first} the first of them, and nothing says of what"
+        bad(path, line, got, "write a row a value, as pandas' melt() does, with names for the value and the figure")
+    got = f"its first line is no header: it holds the number {first}"
+    bad(path, line, got, "put the names of the columns in a line above it")
 
 
 def _one_header(

@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from harness.columns import BY_NAME, TO_US, VERDICTS
-from harness.columns.names import understood
+from harness.columns.names import COUNTED, understood
 from harness.errors import InputError
 from harness.tables.columnar import Column, Floats, Numbers, Table, Texts
 from harness.tables.reading.account import Mapping
 from harness.tables.reading.dialect import Text
-from harness.tables.reading.numbers import BLANKS, POINT_GROUPS, number_of
+from harness.tables.reading.numbers import BLANKS, POINT_GROUPS, has_size, number_of
 from harness.tables.reading.opened import ATTEMPT, bad
 from harness.tables.reading.roles import is_ours
-from harness.tables.reading.vocabulary import is_setting, words_of
+from harness.tables.reading.vocabulary import CASES, SPANS, is_setting, rank, words_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LASTING = SPANS | {"duration", "runtime"}
+_BYTES = re.compile(r"\d ?[kKMGT]i?B")
 _PADDED = re.compile(r"[+-]?0\d+")
 _QUOTED_FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
 # Any odd number with many bits set here and there.
@@ -120,8 +122,41 @@ def _kind(name: str, at: int, text: Text, mapping: Mapping) -> str:
         and any((cell := number_of(field, text.decimal)) and cell[1] in ("bit/s", "1/s") for field in fields)
     ):
         return "text"  # the speed of a link, not what went over it
+    if any(":" in field for field in fields) and not (asked or _lasts(name)):
+        return "text"  # a time of day
+    if any(map(has_size, fields)) and not (asked or _counts(name, fields)):
+        return "text"  # 64K of a setting, or of a name
     with_units = any((cell := number_of(field, text.decimal)) and cell[1] for field in fields)
-    return "text" if with_units and is_setting(name) and not asked else "cells"
+    named = is_setting(name) or set(CASES).issuperset(words_of(name) or [""])
+    return "text" if with_units and named and not asked else "cells"
+
+
+def _lasts(name: str) -> bool:
+    return understood(name).timed or bool(_LASTING.intersection(words_of(name)))
+
+
+def sizes_in(text: Text) -> tuple[str, ...]:
+    """What is to be said of cells such as 12.4k. Raises InputError where they are bytes, for k may be 1024 then."""
+    notes = []
+    for at, name in enumerate(text.names):
+        example = next((row[at].strip() for row in text.sample if at < len(row) and has_size(row[at])), "")
+        if example and understood(name).unit == "bytes":
+            got = f"{name} is {example!r}, and nothing tells whether that is by 1000 or by 1024"
+            bad(text.path, text.line, got, "write the bytes out")
+        if example and understood(name).scale != 1:
+            got = f"{name} is {example!r}, and its name has a thousand, million or billion of its own"
+            bad(text.path, text.line, got, "write the numbers without letters")
+        if example and (_counts(name, [example]) or understood(name).unit or understood(name).stat):
+            notes.append(f"k, M and G in {name} are thousands, millions and billions")
+    return tuple(notes)
+
+
+def _counts(name: str, fields: list[str]) -> bool:
+    """Is 12.4k in a column of this name a count or a rate, and no name or setting?"""
+    measured = COUNTED | _MEASURED_RATES
+    return bool(measured.intersection(words_of(name))) or (
+        rank(name) == len(CASES) and not is_setting(name) and any("." in field for field in fields)
+    )
 
 
 def _measured(name: str, fields: list[str], decimal: str) -> bool:
@@ -299,7 +334,12 @@ def _find_fault(text: Text, numbers: set[str]) -> None:
             bad(text.path, line, f"it has {len(row)} fields, the header has {len(text.names)}")
         for name, field in zip(text.names, row, strict=True):
             if name in numbers and field.strip() not in BLANKS and number_of(field, text.decimal) is None:
-                bad(text.path, line, f"{name} is {field[:40]!r}", "a number is needed, or nothing for none")
+                todo = "a number is needed, or nothing for none"
+                if _BYTES.search(field):
+                    todo = (
+                        f"it may be by 1000 or by 1024: write numbers, or `ignore: [{name}]` in {text.path.name}.yaml"
+                    )
+                bad(text.path, line, f"{name} is {field[:40]!r}", todo)
 
 
 def _find_verdict(text: Text, unknown: set[str]) -> NoReturn:

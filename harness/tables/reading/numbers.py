@@ -20,6 +20,9 @@ _CELL = re.compile(r"([+-]?[\d.,'_ \u2019\u00a0\u202f]*\d[.,]?(?:[eE][+-]?\d+)?)
 POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 """Thousands grouped by points, where commas are decimal."""
 
+_SPAN = re.compile(r"(?:(\d{1,6}) days?,? )?(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")
+# Not m, which may be a thousandth; nor those of bytes, whose thousands may be 1024.
+_PREFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
 _MARKS = "[ '_\u2019\u00a0\u202f]"
 
 
@@ -39,7 +42,7 @@ def form_of(text: str) -> str:
 
 
 def number_of(text: str, decimal: str = ".") -> tuple[float, str] | None:
-    """A cell's value and unit ("" without one): "12.3us", "9.4 Gbit/s" (in bit/s), "1,234.5", "1 234,5 ms".
+    """A cell's value and unit ("" without one): "12.3us", "9.4 Gbit/s" (in bit/s), "1,234.5", "1 234,5 ms", "00:01:30".
 
     None for no finite number.
     """
@@ -47,17 +50,31 @@ def number_of(text: str, decimal: str = ".") -> tuple[float, str] | None:
     if PLAIN.fullmatch(text) and not (decimal == "," and POINT_GROUPS.fullmatch(text)):
         value = float(text)
         return (value, "") if math.isfinite(value) else None
+    if span := _SPAN.fullmatch(text):
+        days, hours, minutes, seconds = (float(part or 0) for part in span.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds, "s"
     match = _CELL.fullmatch(text)
     if match is None:
         return None
-    unit, size = stated_unit(match[2]) if match[2] else ("", 1.0)
-    if match[2] and not unit:
+    unit, size = _sized(match[2]) if match[2] else ("", 1.0)
+    if match[2] and not unit and size == 1:
         return None
     digits = _ungrouped(match[1].strip(), decimal)
     if digits is None or not PLAIN.fullmatch(digits):
         return None
     value = float(digits) * size
     return (value, unit) if math.isfinite(value) else None
+
+
+def has_size(text: str) -> bool:
+    """Does the cell end in a bare k, M or G: 12.4k?"""
+    match = _CELL.fullmatch(text.strip())
+    return bool(match and match[2] in _PREFIXES)
+
+
+def _sized(text: str) -> tuple[str, float]:
+    """The unit that follows a number, and what makes values be in it; of 12.4k the thousand, and B is bytes."""
+    return ("", _PREFIXES[text]) if text in _PREFIXES else ("bytes", 1.0) if text == "B" else stated_unit(text)
 
 
 def in_us(value: float, unit: str) -> float:

@@ -18,6 +18,24 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 MOST_BYTES = 2 << 30
 """Unpacked bytes beyond which a file is refused: a few kB can unpack to more than any memory holds."""
 
+# Texts that programs print and no table, by how they begin; what they are and what to type.
+_TEXTS = (
+    (
+        rb"Linux \S+ \([^)\n]*\)[ \t]",
+        "it is sar's text, or mpstat's or pidstat's",
+        "of sar's file `sadf -d FILE -- -n DEV` makes CSV",
+    ),
+    (rb"procs -+memory", "it is vmstat's text, an interval a row", "write a row a run, with its case and its means"),
+    (rb"(goos|goarch|pkg): \S", "it is the text of Go's benchmarks", "`benchstat -format csv FILE` makes CSV of it"),
+    (rb"NIC statistics:", "it is what ethtool counted up to one moment, and no run", "write what runs added to it"),
+    (
+        rb"[\d.]+,[^,\n]*,[a-z][\w.:/-]*,\d+,\d+\.\d+,",
+        "it is what perf stat writes with -x, without a header",
+        "write a row a run, with a column for each event",
+    ),
+)
+_COMPARISON = re.compile(rb"(?m)^,.*\bvs base\b")
+
 ATTEMPT = "read a runs table"
 _NOT_TEXT = (
     (b"PAR1", "it is a Parquet file", "write it as CSV: pandas.read_parquet(...).to_csv(...)"),
@@ -66,6 +84,9 @@ def text_of(path: Path) -> tuple[bytes, tuple[str, ...]]:
         bad(path, data.count(b"\n", 0, zero) + 1, "it is not text: it holds a zero byte")
     if _JSON.match(data):
         bad(path, 1, "it is JSON, not CSV", "write it as CSV: a header line, then one row a run")
+    for begins, got, todo in _TEXTS:
+        if re.match(begins, data.lstrip()) and not _COMPARISON.search(data[: 1 << 16]):
+            bad(path, 1, got, todo)
     if data.lstrip()[:1] == b"<":
         bad(path, 1, "it is HTML or XML, not CSV", "save the table itself as CSV")
     return data, notes

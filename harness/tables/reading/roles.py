@@ -35,12 +35,15 @@ OF_CASE = "of case"
 """The factor that holds what was the case, where another column tells cases apart."""
 
 _SOME, _MANY = 10, 30
+_LASTING = {"elapsed", "duration", "runtime", "length"}
 _COUNTS = "it counts rows"
 
 
 def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) -> list[ColumnRead]:
     """What every column is, in the file's order. units: of columns whose cells carry one."""
     names = {one.name: _named(one.name, mapping, units) for one in seen}
+    # In a table of ours what begins with a workload's name is measured, however few values it has.
+    from_us = {"run_id", "verdict", "workload_kind"} <= names.keys()
     quantiles = any(name.timed and name.stat.startswith("p") for name in names.values())
     read = []
     for one in seen:
@@ -48,11 +51,35 @@ def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) ->
         if quantiles and name.stat and not name.words and not name.subject and not name.unit:
             # A mean beside quantiles of a latency is that latency's.
             name = names[one.name] = replace(name, subject="latency")
-        read.append(_declared(one, mapping, name) or _part_of_time(one, names) or _known(one) or _guessed(one, name))
+        known = _declared(one, mapping, name) or _part_of_time(one, names) or _known(one, from_us)
+        read.append(known or _guessed(one, name))
     read = _with_case(read, seen, mapping)
     if not any(column.role == "metric" for column in read):
         read = [_rescued(column, one, names[one.name]) for column, one in zip(read, seen, strict=True)]
-    return _one_each(read)
+    return _one_each(_without_lengths(read, seen, mapping))
+
+
+def _without_lengths(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -> list[ColumnRead]:
+    """Where something else is measured, how long runs took, if all took as long, was chosen and is no figure."""
+    if {"run_id", "verdict"} <= {one.name for one in seen}:
+        return read  # a table of ours
+    lengths = {one.name for one in seen if one.name not in mapping.roles and one.numeric and _is_length(one)}
+    constant = {one.name for one in seen if one.constant}
+    if not any(column.role == "metric" and column.name not in lengths | constant for column in read):
+        return read
+    return [
+        ColumnRead(column.name, "ignored", guess="how long runs were")
+        if column.role == "metric" and column.name in lengths
+        else column
+        for column in read
+    ]
+
+
+def _is_length(one: Seen) -> bool:
+    name, (low, high) = understood(one.name), one.ends
+    words = set(name.words)
+    lasting = bool(words & _LASTING) and words <= _LASTING | REPEATS | {"test", "total", "wall", "time", "actual"}
+    return lasting and name.unit in ("", *columns.TO_US) and not name.stat and low > 0 and high <= 1.02 * low
 
 
 def _named(text: str, mapping: Mapping, units: Lookup[str, str]) -> Name:
@@ -105,11 +132,13 @@ def _part_of_time(one: Seen, names: Lookup[str, Name]) -> ColumnRead | None:
     return ColumnRead(one.name, "ignored", guess="it is part of a time") if part else None
 
 
-def _known(one: Seen) -> ColumnRead | None:
-    """A column by the list of ours, or one with a dot, as our factors have."""
+def _known(one: Seen, from_us: bool) -> ColumnRead | None:
+    """A column by the list of ours, or one with a dot, as our factors have. from_us: is the table ours?"""
+    if from_us and columns.of_workload(one.name)[0]:
+        return ColumnRead(one.name, "metric", one.name, columns.unit_of(one.name) or "")
     known = columns.BY_NAME.get(one.name)
     if known is None:
-        if "." not in one.name or not is_ours(one.name):
+        if "." not in one.name or not is_ours(one.name) or words_of(one.name)[-1:] == ["ci"]:
             return None
         measured = one.numeric and not (one.repeated or one.round or one.constant)
         return None if measured else ColumnRead(one.name, "factor", one.name)
@@ -123,7 +152,8 @@ def _known(one: Seen) -> ColumnRead | None:
 def is_ours(name: str) -> bool:
     """Is this name of our list, or of the form that our factors have: contention.load?"""
     dotted = re.fullmatch(r"[A-Za-z_]\w*(\.[\w*\-\[\]]+)+", name)
-    return name in columns.BY_NAME or bool(dotted and not understood(name).timed)
+    says = understood(name)
+    return name in columns.BY_NAME or bool(dotted and not says.timed and not says.stat)
 
 
 def _guessed(one: Seen, name: Name) -> ColumnRead:
@@ -132,6 +162,8 @@ def _guessed(one: Seen, name: Name) -> ColumnRead:
         return ColumnRead(one.name, "ignored", guess="an index")
     if one.blank:
         return ColumnRead(one.name, "ignored", guess="it is empty")
+    if words[-1:] == ["ci"]:
+        return ColumnRead(one.name, "ignored", guess="an interval of another column")
     if counting(one):
         return ColumnRead(one.name, "verdict", "verdict", guess="it says which runs count")
     if (time := _time(one, words)) is not None:
@@ -142,6 +174,9 @@ def _guessed(one: Seen, name: Name) -> ColumnRead:
 def _time(one: Seen, words: list[str]) -> ColumnRead | None:
     if one.dated or (one.epoch and (TIMES.intersection(words) or words in (["seconds"], ["sec"]))):
         return ColumnRead(one.name, "time", "started_utc")
+    if one.clock:
+        role: Role = "order" if one.passes else "ignored"
+        return ColumnRead(one.name, role, "order" if one.passes else "", guess="a time of day, without its date")
     return None
 
 
@@ -152,8 +187,11 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
     if words == ["block"] and one.whole:
         return ColumnRead(one.name, "block", "block")
     if words and SEQUENCE.issuperset(words) and one.whole:
-        counts = one.unique or one.rising or one.distinct > _MANY
-        return ColumnRead(one.name, "ignored", guess=_COUNTS) if counts else ColumnRead(one.name, "repetition")
+        if one.unique or one.rising or one.distinct > _MANY:
+            return ColumnRead(one.name, "ignored", guess=_COUNTS)
+        # 64 and 1024 number no repetitions: n is a size as well.
+        low, high = one.ends
+        return ColumnRead(one.name, "repetition") if high - low < 2 * one.distinct + 1 else _varied(one)
     if words and TOTALS.issuperset(words) and one.whole:
         return ColumnRead(one.name, "ignored", guess="how many there were")
     if words and ELAPSED.issuperset(words) and one.rising and one.rows >= _SOME:
@@ -169,6 +207,8 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
         return _varied(one)
     if one.constant and one.rows > 1 and not name.subject and name.unit in ("", *columns.TO_US):
         return ColumnRead(one.name, "constant")
+    if name.subject == "rate" and one.round and one.rising and one.distinct > 2 and _coarse(one):
+        return ColumnRead(one.name, "factor", one.name, guess="round values that rise from row to row")
     if name.unit or name.subject:
         return _metric(one.name, name)
     return _metric(one.name, name, guess="its values differ from row to row")

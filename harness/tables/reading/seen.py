@@ -14,6 +14,7 @@ _ISO = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d\d\d\d/\d\d/\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*"
     r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
 )
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?: ?([AaPp])\.?[Mm]\.?)?")
 _EPOCHS = ((1e9, 5e9, "s"), (1e12, 5e12, "ms"), (1e15, 5e15, "us"), (1e18, 5e18, "ns"))
 _MANTISSAS = (1.0, 1.2, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0)
 _FEW = 40
@@ -112,6 +113,18 @@ class Seen:
         """Are these texts dates?"""
         return not self.numeric and not self.blank and all(_ISO.match(str(text)) for text in self.values[:50])
 
+    @cached_property
+    def clock(self) -> list[float]:
+        """The seconds since midnight of the distinct values, where they are times of day without a date; else none."""
+        parts = [] if self.numeric else [_CLOCK.fullmatch(str(text).strip()) for text in self.values]
+        return [_of_day(match) for match in parts if match] if all(parts) else []
+
+    @property
+    def passes(self) -> bool:
+        """Do these times of day go on from row to row, without a midnight and without one that is missing?"""
+        codes = self.column.codes
+        return bool((np.diff(codes) >= 0).all() and (np.diff(self.clock) > 0).all() and not self.column.blank().any())
+
     def texts(self) -> Texts:
         """The values as texts, a number in its shortest form: 0 for 0.0."""
         if isinstance(self.column, Texts):
@@ -135,6 +148,12 @@ class Seen:
         """The values of a column of numbers."""
         assert isinstance(self.column, Numbers)
         return self.column.values
+
+
+def _of_day(match: re.Match[str]) -> float:
+    hours, minutes, seconds, half = match.groups()
+    hour = int(hours) % 12 + (12 if half in "Pp" else 0) if half else int(hours)
+    return 3600.0 * hour + 60 * int(minutes) + float((seconds or "0").replace(",", "."))
 
 
 def _text(value: str | float) -> str:

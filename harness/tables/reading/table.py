@@ -15,11 +15,12 @@ from harness.tables.columnar import Column, Numbers, Table, Texts
 from harness.tables.reading.account import ColumnRead, Mapping, Reading
 from harness.tables.reading.around import without_summaries
 from harness.tables.reading.dialect import MINIMUM, Text, form
-from harness.tables.reading.fields import check_values, columns_of
+from harness.tables.reading.fields import check_values, columns_of, sizes_in
 from harness.tables.reading.intervals import as_runs as of_intervals
 from harness.tables.reading.mapping import beside, not_there
 from harness.tables.reading.numbers import PLAIN
 from harness.tables.reading.opened import ATTEMPT, bad, text_of
+from harness.tables.reading.programs import known, mapping_of
 from harness.tables.reading.requests import as_runs, of_runs
 from harness.tables.reading.roles import roles_of
 from harness.tables.reading.seen import Seen
@@ -31,6 +32,7 @@ _COPIES = 4
 ALL = "all"
 """The case of a table in which nothing tells cases apart."""
 
+_DESCRIBED = {"count", "mean", "std", "min", "max"}
 _NOTHING = Mapping()
 _OURS = ("run_id", "case", *(column.name for column in columns.RUN_COLUMNS[2:8]))
 
@@ -42,10 +44,7 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
     factors if they are text, and metrics if they are numbers. Raises InputError, with file:line, for whatever cannot be
     read, and for a table without a measured column.
     """
-    mapping = beside(path).under(typed)
-    data, encoding = text_of(path)
-    text = form(path, data, mapping.decimal)
-    _check_names(text, mapping)
+    text, mapping, form_notes = _opened(path, typed)
     table, units = columns_of(text, mapping)
     table = _without_blank_rows(table)
     if not len(table):
@@ -86,7 +85,7 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
         columns=tuple(columns_read),
         plain=ours and all(column.name == column.here != "set" for column in columns_read),
         ours=ours,
-        notes=(*encoding, *text.notes, *more, *summaries, *((note,) if per else ())),
+        notes=(*form_notes, *more, *summaries, *((note,) if per else ())),
         warnings=(*doubled, *negative, *per),
         constants={
             column.name: one.example
@@ -97,6 +96,21 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
         unused=unused,
     )
     return runs, account
+
+
+def _opened(path: Path, typed: Mapping) -> tuple[Text, Mapping, tuple[str, ...]]:
+    """The text, what its columns are said to be (by the user, a file beside it, its program's manual), and notes."""
+    mapping = beside(path).under(typed)
+    data, notes = text_of(path)
+    text = form(path, data, mapping.decimal, mapping.roles)
+    _check_names(text, mapping)
+    notes = (*notes, *text.notes, *sizes_in(text))
+    if program := known(text.names):
+        if program.refused[0] and not mapping.metrics:
+            bad(path, text.line, *program.refused)
+        mapping = mapping_of(program, text.names).under(mapping)
+        notes = (*notes, f"as {program.name} writes it, {program.says}") if program.says else notes
+    return text, mapping, notes
 
 
 def with_cases_renamed(runs: Table, names: dict[str, str], label: str) -> tuple[Table, tuple[str, ...]]:
@@ -127,7 +141,11 @@ def _check_names(text: Text, mapping: Mapping) -> None:
             bad(text.path, text.line, f"column {name!r} is there twice", "give each a name of its own")
         filled = any(len(row) > at and row[at].strip() for row in text.sample)
         if not name and ((at and filled) or names.count(name) > 1):
-            bad(text.path, text.line, "a column has no name")
+            bad(text.path, text.line, "a column has no name", "give it one, or take out what stands around the table")
+    labels = {row[0].strip() for row in text.sample if row}
+    if labels >= _DESCRIBED and not labels - _DESCRIBED - {"25%", "50%", "75%"}:
+        got = "its rows are statistics of a table, as pandas' describe() has them, and no runs"
+        bad(text.path, text.line, got, "write the table that they sum up")
     for name in (*mapping.roles, *mapping.units):
         if name and name not in names and (where := mapping.places.get(name)):
             raise not_there("column", name, names, text.path.name, where)

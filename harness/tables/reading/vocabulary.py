@@ -15,6 +15,7 @@ CASES = (
     "case", "testcase", "config", "configuration", "cfg", "variant", "scenario", "setup", "label", "arm", "treatment",
     "condition", "group", "mode", "policy", "method", "algorithm", "impl", "implementation", "system", "name", "test",
     "benchmark", "bench", "experiment", "command", "kind", "type", "series", "class", "version", "build",
+    "setting", "settings", "option", "options", "parameter", "parameters", "param", "knob", "tuning",
 )  # fmt: skip
 """Names of what tells cases apart, the most likely first."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from harness.spec.topology import Shape, Topology
+from harness.spec.shape import Shape
+from harness.spec.topology import Topology
 from harness.topology.layout import Layout, PortLayout
 from harness.units import format_cpus, format_duration, format_percent, format_rate, format_size
 
@@ -143,10 +144,17 @@ def shape_words(shape: Shape | None) -> str | None:
     if shape.delay_ns:
         jitter = f" ± {format_duration(shape.jitter_ns)}" if shape.jitter_ns else ""
         jitter += " in order" if shape.jitter_ns and shape.keep_order else ""
+        jitter += f" ({shape.distribution})" if shape.distribution is not None else ""
         words.append(f"delay {format_duration(shape.delay_ns)}{jitter}")
-    for name in ("loss", "duplicate", "reorder"):
+    for name in ("loss", "duplicate", "reorder", "corrupt"):
         if share := getattr(shape, name):
             words.append(f"{name} {format_percent(100 * share)}")
+    if (chain := shape.chain) is not None:
+        words.append(f"loss {format_percent(round(100 * chain.share(), 3))} in bursts of {chain.burst():.3g}")
+    if shape.ecn:
+        words.append("marked, not lost")
+    if shape.slots is not None:
+        words.append(f"slots of {format_duration(shape.slots.least_ns)}")
     if shape.red:
         words.append("red" if shape.red == "drop" else "red with ecn")
     if shape.leaf is not None:

@@ -1,0 +1,119 @@
+"""Tables whose cases stand side by side, as spreadsheets and pivots have them, turned into a row a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+
+from harness.columns import BY_NAME
+from harness.columns.names import COUNTED, plain_unit, understood
+from harness.tables.reading.numbers import PLAIN, form_of
+from harness.tables.reading.vocabulary import REPEATS, TIMES, rank, words_of
+
+_BRACKETED = re.compile(r"\s*[(\[]([^()\[\]]+)[)\]]$")
+_LEVELS = {"percentile", "percentiles", "quantile", "quantiles", "pct", "pctl"}
+_UNITS = {"unit", "units", "uom"}
+_NAMES_OF_VALUES = {"value", "values", "val", "result", "reading", "measured"}
+
+_DERIVED = {"delta", "diff", "difference", "change", "ratio", "speedup", "improvement"}
+
+Rows = Sequence[Sequence[str]]
+Turned = tuple[list[str], list[list[str]], str]
+
+
+def turned(names: Sequence[str], rows: Rows) -> Turned | None:
+    """Names, rows and what was done, in words, of a table whose first column names figures and whose others are cases.
+
+    Of one whose corner names the figure, and whose rows are runs, as well. None for any other table.
+    """
+    names = [name.strip() for name in names]
+    if len(names) < 2 or not rows or any(len(row) != len(names) for row in rows):
+        return None
+    units = next((at for at, name in enumerate(names) if at and name.lower() in _UNITS), 0)
+    cases = [at for at in range(1, len(names)) if at != units and not _DERIVED.intersection(words_of(names[at]))]
+    called = [names[at] for at in cases]
+    bare = [_BRACKETED.sub("", name) for name in called] if _unit_of(called) else called
+    if not bare or not all(map(_says_nothing, bare)):
+        return None
+    labels = _labels(names[0], [row[0].strip() for row in rows])
+    if len(set(labels)) < len(labels) or not all(labels):
+        return None
+    if units:
+        stated = [row[units].strip() for row in rows]
+        labels = [f"{label} ({unit})" if unit else label for label, unit in zip(labels, stated, strict=True)]
+    elif unit := _unit_of(called):
+        labels = [label if understood(label).unit else f"{label} ({unit})" for label in labels]
+    if 2 * sum(map(_is_figure, labels)) >= len(labels) and any(map(_is_sure, labels)) and not understood(names[0]).stat:
+        made = [[name, *(row[at] for row in rows)] for name, at in zip(bare, cases, strict=True)]
+        return ["case", *labels], made, "its columns are cases and its rows figures"
+    if len(cases) > 1 and not units and _is_sure(names[0]) and _are_runs(labels):
+        made = [[name, row[0], row[at]] for row in rows for name, at in zip(bare, cases, strict=True)]
+        return ["case", "run", names[0]], made, f"its columns are cases and its rows runs of {names[0]}"
+    return None
+
+
+def text_of(names: Sequence[str], rows: Rows, delimiter: str, line: int) -> bytes:
+    """The table as CSV, its header on this line."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows([names, *rows])
+    return b"\n" * (line - 1) + text.getvalue().encode()
+
+
+def pivoted(names: Sequence[str]) -> bool:
+    """Are some of these names numbers, and text before them, as where a setting's values were spread over columns?"""
+    numeric = [bool(PLAIN.fullmatch(name.strip())) for name in names]
+    first = numeric.index(True) if True in numeric else 0
+    return 0 < first < len(names) - 1 and all(numeric[first:]) and all(name.strip() for name in names[:first])
+
+
+def _labels(corner: str, labels: list[str]) -> list[str]:
+    """What the rows are called: of levels of quantiles p99, and of those below `Latency (us)` that with each."""
+    levels = [float(label.rstrip("%")) if PLAIN.fullmatch(label.rstrip("%")) else -1.0 for label in labels]
+    if _LEVELS.intersection(words_of(corner)) and all(0 < level <= 100 for level in levels):
+        size = 100 if max(levels) <= 1 else 1
+        labels = [f"p{size * level:g}" for level in levels]
+    says = understood(corner)
+    return [f"{corner} {label}" for label in labels] if says.subject and not says.stat else labels
+
+
+def _unit_of(names: Sequence[str]) -> str:
+    """The unit that all of these have in brackets, the same one; else ""."""
+    stated = {match[1] if (match := _BRACKETED.search(name)) else "" for name in names}
+    return stated.pop() if len(stated) == 1 and all(map(plain_unit, stated)) else ""
+
+
+def _says_nothing(name: str) -> bool:
+    """May this be the name of a case, and is it that of no figure, repetition or time?"""
+    says, words = understood(name), set(words_of(name))
+    numbered = set(words_of("".join(char for char in name if not char.isdigit())))
+    return not (
+        not words
+        or PLAIN.fullmatch(name)
+        or says.stat
+        or says.unit
+        or says.subject
+        or name in BY_NAME
+        or words & (COUNTED | _NAMES_OF_VALUES | TIMES)
+        or numbered <= REPEATS
+        or rank(name) == 0
+    )
+
+
+def _is_figure(label: str) -> bool:
+    says = understood(label)
+    return bool(_is_sure(label) or says.unit or label in BY_NAME or COUNTED.intersection(words_of(label)))
+
+
+def _is_sure(label: str) -> bool:
+    """Does it name a latency, a rate or a statistic?"""
+    says = understood(label)
+    whole = bool(says.stat) and not says.words
+    return not form_of(label) and not plain_unit(label) and bool(says.subject or whole)
+
+
+def _are_runs(labels: Sequence[str]) -> bool:
+    """Do all but perhaps the last, which may sum the others up, number repetitions: run1, rep 2?"""
+    called = [set(words_of("".join(char for char in label if not char.isdigit()))) for label in labels[:-1]]
+    return bool(called) and all(words and words <= REPEATS for words in called)
