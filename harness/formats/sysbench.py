@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.formats.latency import Measured, level_named, put_latencies
+from harness.formats.latency import Measured, count_errors, level_named, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import NUMBER, Line, amount, plain, ratio
 
@@ -78,6 +78,8 @@ def _fresh() -> Result:
 def _finished(result: Result, values: dict[str, float | None], basis: Measured) -> Result:
     requests = result.metrics.get("requests")
     result.metrics["rate_rps"] = ratio(requests, result.metrics.get("elapsed_s"))
+    if (errors := result.metrics.get("errors")) is not None:
+        count_errors(result, {"ignored errors": errors}, requests)
     if basis == "wakeup":
         result.left_out += [f"latency {name} {value} ms: of work, and of no request" for name, value in values.items()]
         return result

@@ -105,6 +105,14 @@ def test_events_of_sysbench(file: str) -> None:
     assert ("io_max_us" in metrics) == ("fileio" in file) and "io_min_us" not in metrics  # 0.00 ms
 
 
+@pytest.mark.parametrize(("errors", "verdict"), [(0, "valid"), (90_000, "suspect")])
+def test_errors_that_sysbench_ignored_make_a_run_suspect(errors: int, verdict: str, tmp_path: Path) -> None:
+    text = (REAL / "sysbench.txt").read_text().replace("CPU speed:", "SQL statistics:")
+    text = text.replace("SQL statistics:", f"SQL statistics:\n    ignored errors:    {errors}   (9.0 per sec.)", 1)
+    (run,) = read_text(tmp_path, text)
+    assert run.verdict == verdict
+
+
 def test_transactions_of_sysbench_are_round_trips(tmp_path: Path) -> None:
     text = (REAL / "sysbench.txt").read_text().replace("CPU speed:", "SQL statistics:")
     (run,) = read_text(tmp_path, text)
