@@ -26,6 +26,7 @@ _HOST_LOCK = "lock"
 FOR = "POLLBENCH_FOR"
 """The environment variable that says for whom a process works, where that is somebody on another machine."""
 _FORMAT = 2
+_ORPHANS_S = 5.0
 
 
 class Journal:
@@ -104,7 +105,7 @@ def stale(state: Path = STATE_DIR) -> list[Stale]:
     """The journals of dead owners, newest first; readable without privilege."""
     left = []
     for directory in _dead(state):
-        owner = next((entry for entry in journals.read(directory)[0] if entry.get("kind") == "owner"), {})
+        owner = _owner(directory)
         pid, words = owner.get("pid"), str(owner.get("what", "unknown"))[:200]
         left.append(Stale(directory.name, pid if isinstance(pid, int) else 0, words))
     return left
@@ -119,8 +120,31 @@ def clean(dry_run: bool = False, state: Path = STATE_DIR) -> list[Undone]:
     """
     if not state.exists():
         return []
+    _await_orphans(state)
     with contextlib.nullcontext() if dry_run else mutex(state):
         return [act for directory in _dead(state) for act in _undo_all(directory, dry_run)]
+
+
+def _await_orphans(state: Path) -> None:
+    """Wait, for some seconds, until no journal is kept locked by what its dead owner was just starting.
+
+    A new process has its maker's lock until it runs its own program, which takes long where others have the CPUs.
+    """
+    deadline = time.monotonic() + _ORPHANS_S
+    while any(map(_outlives_owner, journals.owners(state))) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _outlives_owner(directory: Path) -> bool:
+    """Is it locked, though the process that owned it has gone?"""
+    owner = _owner(directory)
+    pid, started = owner.get("pid"), owner.get("start_ticks")
+    return isinstance(pid, int) and start_ticks(pid) != started and journals.is_live(directory)
+
+
+def _owner(directory: Path) -> Entry:
+    """What a journal says of its owner; nothing where it was killed before it said it."""
+    return next((entry for entry in journals.read(directory)[0] if entry.get("kind") == "owner"), {})
 
 
 def _undo_all(directory: Path, dry_run: bool = False) -> list[Undone]:

@@ -254,6 +254,23 @@ def test_an_owner_killed_before_its_first_note(tmp_path: Path) -> None:
     assert not (tmp_path / "abc123").exists()
 
 
+def test_a_killed_owner_is_dead_though_what_it_was_starting_lives(tmp_path: Path) -> None:
+    """Between fork and exec a new process has its maker's descriptors, and with them its lock."""
+    path = tmp_path / "setting"
+    path.write_text("1")
+    script = (
+        "import os, signal, sys, time; from pathlib import Path; from harness.kernel.journal import open_journal\n"
+        "with open_journal(Path(sys.argv[1])) as journal:\n"
+        "    journal.note('value', path=sys.argv[2], found='0', wrote='1')\n"
+        "    if os.fork():\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    time.sleep(0.3)\n    os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "state", path], check=False)
+    assert done.returncode == -9
+    (act,) = journal.clean(state=tmp_path / "state")
+    assert (act.action, path.read_text()) == ("restored", "0")
+
+
 def test_no_state_is_nothing_to_clean(tmp_path: Path) -> None:
     assert clean(state=tmp_path / "none") == []
     assert stale(tmp_path / "none") == []
