@@ -59,7 +59,7 @@ def _init(group: str, words: Sequence[str]) -> int:
     """The first process of the jail: reaps whatever is orphaned, as a host's does, and starts the campaign."""
     if group:
         (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
-    for where in ("/run", str(HOME)):
+    for where in ("/run", "/dev/shm", str(HOME)):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "campaign", where], check=True)
     TEMPORARY.mkdir(mode=0o1777)
     if not str(ROOT).startswith("/tmp/"):
