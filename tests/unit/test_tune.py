@@ -177,7 +177,7 @@ def test_no_certificate_where_the_leader_has_two_states() -> None:
         if step.kind == "confirm":
             leader = race.confirmed[0]
             slow = step.round % 2
-            seen = [replace(run, goal=run.goal + 0.6 * slow) if run.setting == leader else run for run in seen]
+            seen = [replace(run, goal=run.goal + 1.0 * slow) if run.setting == leader else run for run in seen]
         race.take(seen)
     certificate = certify(race)
     assert certificate is not None

@@ -16,7 +16,7 @@ Outcome = Literal["", "sure", "budget", "nothing allowed"]
 PILOT_SETTINGS, PILOT_SPREAD = 8, 0.3
 """So many settings show the noise; more than this standard deviation of the logarithm between runs is too much."""
 _START_SHARE, _START_LEAST = 0.3, 20
-_BATCH, DRAWS = 8, 400
+_BATCH, _LIKELY, DRAWS = 8, 4, 400
 _LEADER_RUNS, _RIVAL_RUNS, _RIVAL_CHANCE = 6, 3, 0.02
 _SELECTION = 0.6  # of the error that is allowed, what choosing may use up
 CONFIRM_BLOCKS = 10
@@ -88,7 +88,10 @@ class Step:
 
 @dataclass
 class Belief:
-    """What the race believes after a step. bad: the chance that a setting is not the answer; best: that it is best."""
+    """What the race believes after a step. risk: the chance that the leader is not the answer; best: that one is best.
+
+    threat: the chance that a setting is the one that makes the leader wrong: it is better by more than the tolerance.
+    """
 
     leader: int | None
     risk: float
@@ -97,6 +100,7 @@ class Belief:
     sd: Floats
     over: Floats
     counts: Ints
+    threat: Floats = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass
@@ -236,11 +240,18 @@ class Race:
         if spent:
             self.outcome = "budget"
             return self._confirm(leader, belief) if leader is not None and not self.exhausted else None
-        order = [at for at in np.argsort(-belief.best, kind="stable")[:_BATCH].tolist() if belief.best[at] > 0]
-        if leader is not None and leader not in order:
-            order.append(leader)
         self._advance()
-        return self._step("race", order, range(question.loads))
+        return self._step("race", self._worth_a_run(belief), range(question.loads))
+
+    def _worth_a_run(self, belief: Belief) -> list[int]:
+        """The settings whose runs can change the answer, some that are likely the best, and the leader.
+
+        One that is surely within the tolerance of the leader's figure is likely the best, and none: to tell ties apart
+        would take most of the runs, and the answer is as good without.
+        """
+        order = _highest(belief.threat, _BATCH)
+        order += [at for at in _highest(belief.best, _BATCH) if at not in order][: max(0, _LIKELY - len(order))]
+        return order if belief.leader is None or belief.leader in order else [*order, belief.leader]
 
     def settled(self, belief: Belief) -> bool:
         """Is the risk that the leader is not the answer small enough for choosing it?"""
@@ -283,12 +294,15 @@ class Race:
             if some.any()
             else []
         )
-        leader, risk = None, 1.0
+        leader, risk, threat = None, 1.0, best
         if able:
-            worse = (draws[some][:, able] - least[some][:, None] > question.tolerance) | breaks[some][:, able]
-            risks = worse.mean(axis=0)
-            leader, risk = int(able[int(np.argmin(risks))]), float(risks.min())
-        return Belief(leader, risk, best if some.any() else np.zeros(count), goal.mean, goal.sd, over, counts)
+            beaten = draws[some][:, able] - least[some][:, None] > question.tolerance
+            risks = (beaten | breaks[some][:, able]).mean(axis=0)
+            place = int(np.argmin(risks))
+            leader, risk = int(able[place]), float(risks[place])
+            threat = np.bincount(value[some][beaten[:, place]].argmin(axis=1), minlength=count) / len(draws)
+        best = best if some.any() else np.zeros(count)
+        return Belief(leader, risk, best, goal.mean, goal.sd, over, counts, threat)
 
     def _within_limits(
         self, rows: Sequence[tuple[int, int, float, tuple[float, ...]]], rng: np.random.Generator
@@ -350,6 +364,11 @@ class Race:
 
     def _rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng((self.question.seed, stream))
+
+
+def _highest(chance: Floats, most: int) -> list[int]:
+    """The settings of the highest chances, none that has none."""
+    return [at for at in np.argsort(-chance, kind="stable")[:most].tolist() if chance[at] > 0]
 
 
 def runs_of(rows: Sequence[tuple[int, int, float]]) -> Runs:
