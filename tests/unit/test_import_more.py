@@ -50,7 +50,7 @@ def test_the_histogram_of_cyclictest_by_numpy() -> None:
     assert over / total > 0.01 and "wakeup_p99_us" not in metrics
 
 
-@pytest.mark.parametrize("file", files_of("mtr") + files_of("mtr-json"))
+@pytest.mark.parametrize("file", files_of("mtr") + files_of("mtr-json") + files_of("mtr-csv"))
 def test_hops_of_mtr(file: str) -> None:
     metrics, text = one(file), text_of(file)
     assert metrics["lost_percent"] == 0 and metrics["requests"] == metrics["sent"] > 0
@@ -59,7 +59,14 @@ def test_hops_of_mtr(file: str) -> None:
         own = [hop[name] * 1000 for name in ("Best", "Avg", "Wrst", "StDev")]
         assert [metrics[f"rtt_{name}_us"] for name in ("min", "mean", "max", "sd")] == pytest.approx(own)
     else:
-        # Tenths of a millisecond: what is 0.0 is not known, and no figure of 0 passes for the fastest.
+        sign = "Mtr_" if "csv" in file else "HOST:"
+        (titles,) = (line for line in text.splitlines() if line.startswith(sign))
+        split = (lambda line: line.split(",")) if "csv" in file else str.split
+        # From the end: a host may be two words, and the CSV's titles end in a comma.
+        named = dict(zip(split(titles.rstrip(","))[::-1], split(text.splitlines()[-1])[::-1], strict=False))
+        own = {ours: 1000 * float(named[name]) for ours, name in (("min", "Best"), ("mean", "Avg"), ("max", "Wrst"))}
+        assert all(metrics.get(f"rtt_{name}_us", 0) == pytest.approx(value) for name, value in own.items())
+        # Tenths of a millisecond, or hundredths: what is 0 is not known, and no figure of 0 passes for the fastest.
         assert 0 not in [value for name, value in metrics.items() if name.startswith("rtt_")]
 
 
@@ -128,7 +135,22 @@ def test_reports_of_h2load(file: str) -> None:
     metrics: dict[str, Any] = dict(run.metrics)
     assert metrics["requests"] / metrics["elapsed_s"] == pytest.approx(metrics["rate_rps"], rel=0.001)
     assert metrics["rtt_min_us"] < metrics["rtt_mean_us"] < metrics["rtt_max_us"]
-    assert run.verdict == ("suspect" if "errors" in file else "valid")
+    assert run.verdict == ("failed" if "errors" in file else "valid")
+    assert ("rtt_p50_us" in metrics) is ("1.70" in file)
+    if "warm" in file:
+        assert (metrics["elapsed_s"], run.workload["warmup_s"], run.workload["connections"]) == (2, 1, 2)
+
+
+def test_times_of_single_requests_of_h2load_by_its_own_summary() -> None:
+    metrics = one("h2load-json.json")
+    own = json.loads(text_of("h2load-json.json"))["measurements"]["performance"]["request"]
+    assert metrics["requests"] == len(own["samples"]) == 200
+    for ours, theirs in (("min", "min"), ("mean", "mean"), ("max", "max")):
+        assert metrics[f"rtt_{ours}_us"] == pytest.approx(1e6 * own[theirs])
+    # Its median lies between the two in the middle; its deviation is that of a sample.
+    assert metrics["rtt_p50_us"] == pytest.approx(1e6 * own["median"], rel=0.01)
+    assert metrics["rtt_sd_us"] == pytest.approx(1e6 * own["sd"] * (199 / 200) ** 0.5)
+    assert metrics["requests"] / metrics["elapsed_s"] == pytest.approx(metrics["rate_rps"], rel=1e-3)
 
 
 def test_statuses_of_autocannon() -> None:
@@ -192,6 +214,8 @@ K6 = """     http_req_duration..............: avg=400.5µs min=90.1µs med=350µ
      http_reqs......................: 2000   498.1/s
      iteration_duration.............: avg=1ms min=1ms med=1ms max=30ms p(90)=2ms p(95)=3ms
 """
+# With thresholds.
+K6_MARKED = K6.replace("     http_req_", "   ✗ http_req_").replace("     http_reqs", "   ✓ http_reqs")
 K6_NEW = K6.replace("✓ 10        ✗ 1990", "10 out of 2000")
 _TREND = {"avg": 0.4005, "min": 0.0901, "med": 0.35, "max": 20.25, "p(90)": 0.6, "p(95)": 0.8}
 K6_JSON = json.dumps(
@@ -229,7 +253,7 @@ GHZ = json.dumps(
     ("name", "text"),
     [
         ("vegeta", VEGETA), ("vegeta-json", VEGETA_JSON), ("k6", K6), ("k6", K6_NEW), ("k6-json", K6_JSON),
-        ("k6-json", K6_SUMMARY), ("oha-json", OHA), ("ghz-json", GHZ),
+        ("k6", K6_MARKED), ("k6-json", K6_SUMMARY), ("oha-json", OHA), ("ghz-json", GHZ),
     ],
 )  # fmt: skip
 def test_load_generators_of_http(tmp_path: Path, name: str, text: str) -> None:
@@ -247,6 +271,86 @@ def test_load_generators_of_http(tmp_path: Path, name: str, text: str) -> None:
     assert run.metrics.get("elapsed_s", 4.005) == pytest.approx(4.005, abs=0.02)
     assert run.verdict == "suspect" and " of 2,000 requests" in run.reasons[0]
     assert not reading.findings
+
+
+def test_requests_that_all_failed_make_a_run_that_failed(tmp_path: Path) -> None:
+    """Refused connections: no program has a latency of them, or one of errors."""
+    oha = json.loads(OHA)
+    oha |= {"statusCodeDistribution": {}, "errorDistribution": {"refused": 200}, "latencyPercentiles": {"p50": None}}
+    oha["summary"] |= dict.fromkeys(("slowest", "fastest", "average"))
+    vegeta = json.loads(VEGETA_JSON) | {"status_codes": {"0": 2000}}
+    hey = "Summary:\n  Total:\t1.0 secs\n  Slowest:\t0.0 secs\n  Requests/sec:\t100.0\n\nError distribution:\n"
+    for text in (json.dumps(oha), json.dumps(vegeta), hey + "  [100]\tGet http://h/: connection refused\n"):
+        (run,) = read_text(tmp_path, text)
+        assert run.verdict == "failed" and run.reasons[0].endswith("; none had a good answer")
+    half = hey + "  [100]\tGet http://h/: connection refused\nStatus code distribution:\n  [200]\t100 responses\n"
+    assert read_text(tmp_path, half)[0].verdict == "suspect"
+    # ab calls answers failed that are of another length than the first.
+    text = text_of("ab.txt")
+    lengths = "1990\n   (Connect: 0, Receive: 0, Length: 1990, Exceptions: 0)\n"
+    (run,) = read_text(tmp_path, re.sub(r"(Failed requests: +)0\n", rf"\g<1>{lengths}", text))
+    assert (run.verdict, run.metrics["errors"]) == ("valid", 0)
+
+
+MEMTIER_REFUSED = """2         Threads
+2         Connections per thread
+400       Requests per client
+
+
+ALL STATS
+====================================================================================================================
+Type         Ops/sec     Hits/sec   Misses/sec    Avg. Latency     p50 Latency     p99 Latency       KB/sec
+--------------------------------------------------------------------------------------------------------------------
+Sets            0.00          ---          ---             ---             ---             ---         0.00
+Totals          0.00         0.00         0.00            -nan         0.00700         0.00700         0.00
+"""
+MEMTIER_OLD = """4         Threads
+50        Connections per thread
+10        Seconds
+
+
+ALL STATS
+========================================================================
+Type        Ops/sec     Hits/sec   Misses/sec      Latency       KB/sec
+------------------------------------------------------------------------
+Sets        1000.00          ---          ---      1.95000       100.00
+Gets        9000.00      9000.00         0.00      1.85000       300.00
+Totals     10000.00      9000.00         0.00      1.86000       400.00
+"""
+
+
+def test_what_befell_a_run_of_memtier(tmp_path: Path) -> None:
+    """As version 2.3.0 writes it; with a server that refuses it prints quantiles of 7 us and ends with success."""
+    (refused,) = read_text(tmp_path, MEMTIER_REFUSED)
+    assert (refused.verdict, refused.metrics["requests"]) == ("failed", 0)
+    assert not any(name.startswith("rtt_") for name in refused.metrics)
+    text = text_of("memtier-text.txt")
+    rate = one("memtier-text.txt")["rate_rps"]
+    step = "[RUN #1 5%,   2 secs]  2 threads  2 conns:       {},   36040 (avg:   40390) ops/sec, 1.49MB/sec\n"
+    (counted,) = read_text(tmp_path, step.format("900 ops") + step.format("1999 ops") + text)
+    assert (counted.verdict, counted.metrics["requests"]) == ("valid", 1999)
+    gone = "[RUN #1] Interrupted by user (Ctrl+C) after 3.0 secs, stopping threads...\n"
+    (early,) = read_text(tmp_path, step.format("900 ops") + gone + text)
+    assert (early.verdict, early.reasons) == ("suspect", ["memtier: interrupted after 3.0 s"])
+    assert early.metrics["requests"] == round(3 * rate)
+    (broken,) = read_text(tmp_path, 2 * "Connection error: Connection reset by peer\n" + text)
+    assert broken.reasons == ["memtier: Connection error: Connection reset by peer (2 times)"]
+    (old,) = read_text(tmp_path, MEMTIER_OLD)
+    assert (old.metrics["rtt_mean_us"], old.metrics["requests"], old.workload["connections"]) == (1860, 100_000, 200)
+
+
+def test_a_document_of_memtier_that_ended_early(tmp_path: Path) -> None:
+    document = json.loads(text_of("memtier-2.3.0.json"))
+    document["ALL STATS"]["Runtime"]["Interrupted"] = "true"
+    (early,) = read_text(tmp_path, json.dumps(document))
+    assert early.reasons == ["memtier: it ended early, after 2,000 requests, of 2,000 that were asked for"]
+    document["ALL STATS"]["Totals"]["Connection Errors"] = 50
+    document["configuration"]["requests"] = 5000
+    (broken,) = read_text(tmp_path, json.dumps(document))
+    assert broken.verdict == "suspect" and "50 connection errors of 2,050 requests" in broken.reasons[0]
+    assert "after 2,000 requests, of 20,000 that" in broken.reasons[1]
+    document["ALL STATS"]["Totals"]["Count"] = 0
+    assert read_text(tmp_path, json.dumps(document))[0].verdict == "failed"
 
 
 def test_quantiles_of_other_times_of_fio_are_none_of_its_completions(tmp_path: Path) -> None:
