@@ -58,6 +58,10 @@ _PGBENCH = (
     "sh -c 'export PGHOST=127.0.0.1 PGUSER=postgres PGDATABASE=postgres; until pg_isready -q; do sleep 0.2; done; "
     "pgbench -i -q >&2 && exec pgbench "
 )
+_VEGETA = (
+    "sh -c 'for page in BSD {}; do echo GET http://127.0.0.1:8080/$page; done | "
+    "vegeta attack -rate=300 -duration=2s | vegeta report {}'"
+)
 _FLENT = "sh -c 'flent -l 3 -s 0.2 -H 127.0.0.1 -D {{tmp}} {} >&2 && zcat {{tmp}}/*.flent.gz'"
 
 RECIPES = (
@@ -141,6 +145,10 @@ RECIPES = (
     Recipe("h2load_errors.txt", "h2load --h1 -n 100 -c 2 http://127.0.0.1:8080/none", _HTTP),
     Recipe("h2load-json.json", "h2load --h1 -n 200 -c 4 --output-file={out} http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("h2load_warm.txt", "h2load --h1 -D 2 --warm-up-time 1 -c 2 -t 2 http://127.0.0.1:8080/BSD", _HTTP),
+    Recipe("vegeta.txt", _VEGETA.format("GPL-2", ""), _HTTP),
+    Recipe("vegeta_errors.txt", _VEGETA.format("none", ""), _HTTP),
+    Recipe("vegeta-json.json", _VEGETA.format("GPL-2", "-type=json"), _HTTP),
+    Recipe("vegeta-json_refused.json", _VEGETA.format("GPL-2", "-type=json")),
     Recipe("autocannon.json", "autocannon -c 4 -d 2 --json http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("memtier-text.txt", _MEMTIER, _REDIS),
     Recipe("memtier-text_runs.txt", f"{_MEMTIER} -x 2 --hide-histogram --print-percentiles 50,90,99,99.9", _REDIS),
