@@ -46,6 +46,18 @@ def test_cases_across_and_figures_down(table: Reader, kind: str) -> None:
     assert f"its columns are cases{without} and its rows figures" in reading.notes
 
 
+def test_a_rate_whose_unit_is_in_a_column_of_its_own(table: Reader) -> None:
+    runs, reading = table("metric;unit;A;B;mittel\np50;us;54,9;8,4;31\nqps;1/s;17166;113808;65000\n")
+    assert runs["rate_rps"].tolist() == [17_166, 113_808] and runs["case"].tolist() == ["A", "B"]
+    assert "its columns are cases, without mittel and its rows figures" in reading.notes
+
+
+def test_kernels_are_the_cases_where_nothing_else_is(table: Reader) -> None:
+    runs, _ = table("kernel,run,p99_us\n6.1,1,50\n6.1,2,51\n6.10,1,40\n6.10,2,41\n")
+    assert runs["case"].tolist() == ["6.1", "6.1", "6.10", "6.10"]
+    assert table("kernel,case,p99_us\n6.1,a,50\n6.12,a,51\n")[0]["case"].tolist() == ["a", "a"]
+
+
 def test_a_column_that_the_user_names_is_one_of_the_table_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(SIDE_BY_SIDE["metrics as rows"])
     runs, _ = read(tmp_path / "a.csv", Mapping(case="metric"))

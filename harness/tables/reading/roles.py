@@ -36,7 +36,7 @@ OF_CASE = "of case"
 """The factor that holds what was the case, where another column tells cases apart."""
 
 _SOME, _MANY = 10, 30
-_LASTING = {"elapsed", "duration", "runtime", "length"}
+_LASTING = {"elapsed", "duration", "runtime", "length", "wall"}
 _ROUND = (1, 1.2, 1.5, 1.8, 2, 2.4, 2.5, 3, 3.6, 4, 4.5, 5, 6, 7, 7.2, 7.5, 8, 9)
 _COUNTS = "it counts rows"
 
@@ -292,6 +292,10 @@ def _with_case(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -
     varied = [name for name in ranked if not texts[name].constant]
     chosen: str | None = next(iter(varied if varied and (not named or texts[named[0]].constant) else named), None)
     if chosen is None:
+        kernels = [at for at, one in enumerate(seen) if read[at].here == "kernel" and not one.constant]
+        for at in kernels:
+            # Runs of several kernels are compared, where nothing else is: as one case they would be pooled.
+            read[at] = ColumnRead(seen[at].name, "case", "case", guess="nothing else tells cases apart")
         return read
     guess = "" if rank(chosen) < len(CASES) else "the text that varies"
     return [ColumnRead(chosen, "case", "case", guess=guess) if one.name == chosen else one for one in read]

@@ -18,7 +18,10 @@ _UNITS = {"unit", "units", "uom"}
 _NAMES_OF_VALUES = {"value", "values", "val", "result", "reading", "measured"}
 
 _DERIVED = {"delta", "diff", "difference", "change", "ratio", "speedup", "improvement"}
-_OF_ROWS = {"average", "avg", "mean", "median", "total", "sum", "overall"}
+_OF_ROWS = {
+    "average", "avg", "mean", "median", "total", "sum", "overall", "mittel", "mittelwert", "durchschnitt", "summe",
+    "gesamt", "moyenne", "promedio", "media",
+}  # fmt: skip
 _CASES = {
     "base", "baseline", "before", "after", "control", "default", "vanilla", "stock", "original", "patched", "old",
     "new", "off", "on", "without", "with", "reference", "ref", "a", "b", "poll", "polling", "busypoll", "napi", "irq",
