@@ -51,9 +51,9 @@ def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True, de
 
     delays: with the stage in which packets travel, also where they do so in no time.
 
-    A rate by netem comes before the delay, each with a limit of its own: packets wait, are serialised, then travel. A
-    bucket (tbf, htb, hfsc) asks what is below it for packets and cannot hand them on to a delay, so that the delay is
-    first: packets travel, then wait, in a queue that is again the bucket's alone. Raises InputError for a declaration
+    The delay comes before the rate, each with a limit of its own: packets travel, then wait, then are serialised. A
+    bucket (tbf, htb, hfsc) asks what is below it for packets and cannot hand them on to a delay; a netem could, and
+    would count what travels in its child against its own limit (Linux 6.12, 7.3). Raises InputError for a declaration
     that no kernel can do.
     """
     if shape is None:
@@ -67,7 +67,7 @@ def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True, de
         both["limit"] = min(int(both["limit"]) + _in_flight(shape, mtu), _NETEM_LIMIT_MAX)
         chain.append(("netem", both))
     elif pace == "netem":
-        chain += [("netem", _serial_options(shape, mtu)), *delayed]
+        chain += [*delayed, ("netem", _serial_options(shape, mtu))]
     else:
         chain += delayed
         if pace is not None:
