@@ -25,7 +25,7 @@ class VegetaJson(Format):
     unknown = "connections, and whether the rate was held: achieved_rps is what was sent"
     conversions = (
         "vegeta's latencies count from the sending; rate_rps is its throughput, good answers until the last one came",
-        "vegeta before 12.3 prints no throughput: it is computed from its codes and seconds",
+        "vegeta before 12.6 prints no throughput: it is computed from its codes and seconds",
     )
     tells_its_end = True
     accounts = True

@@ -86,6 +86,7 @@ def test_a_figure_in_the_corner_and_runs_down(table: Reader) -> None:
         "benchmark,score,rank\nmin_heap,5,4\nmax_heap,9,2\n",
         "config,p50_us,p99_us\nmean,5,4\nmax,9,2\n",
         "run,cpu,mem\n1,54.9,8.42\n2,55.1,8.40\n",
+        "run,cpu_poll,mem\n1,54.9,8.42\n2,55.1,8.40\n",
         "threads,base,busypoll\n1,54.9,8.42\n2,55.1,8.40\n",
         "p99 (us),base,busypoll\n64,54.9,8.42\n128,55.1,8.40\n",
         "metric,value\np50_us,5\np99_us,9\n",

@@ -19,14 +19,15 @@ _TIMES_OF_TESTS = ("min", "max", "mean", "stddev", "median", "iqr")
 class Program:
     """A program's table. names: columns that no other table has together; says: how it is read, for the notes.
 
-    mapping: what its columns, or the figures that a column names, are. swept: how names of parameters begin. refused:
-    why its rows are no runs, and what to do; both empty where they are.
+    mapping: what its columns are. tidy: a column names its figures, which are what units are of. swept: how names of
+    parameters begin. refused: why its rows are no runs, and what to do; both empty where they are.
     """
 
     name: str
     names: frozenset[str]
     says: str = ""
     mapping: Mapping = field(default_factory=Mapping)
+    tidy: bool = False
     swept: str = ""
     refused: tuple[str, str] = ("", "")
 
@@ -79,6 +80,7 @@ PROGRAMS = (
                 "iteration_duration",
             ),
         ),
+        tidy=True,
     ),
     Program("hey", _names("response-time", "DNS+dialup", "status-code"), "times in s", Mapping(units={"": "s"})),
     Program(
@@ -151,7 +153,7 @@ def mapping_of(program: Program, names: Sequence[str]) -> Mapping:
         case=asked.case,
         factors=(*asked.factors, *(name for name in names if program.swept and name.startswith(program.swept))),
         metrics=asked.metrics,
-        units={name: unit for name, unit in asked.units.items() if not name or name in names or program.name == "k6"},
+        units={name: unit for name, unit in asked.units.items() if not name or name in names or program.tidy},
         ignore=tuple(name for name in asked.ignore if name in names),
         per=asked.per,
     )

@@ -292,11 +292,11 @@ def _with_case(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -
     varied = [name for name in ranked if not texts[name].constant]
     chosen: str | None = next(iter(varied if varied and (not named or texts[named[0]].constant) else named), None)
     if chosen is None:
-        kernels = [at for at, one in enumerate(seen) if read[at].here == "kernel" and not one.constant]
-        for at in kernels:
-            # Runs of several kernels are compared, where nothing else is: as one case they would be pooled.
-            read[at] = ColumnRead(seen[at].name, "case", "case", guess="nothing else tells cases apart")
-        return read
+        # Runs of several kernels are compared, where nothing else is: as one case they would be pooled.
+        varied = {one.name for one in seen if not one.constant}
+        kernels = {one.name for one in read if one.here == "kernel" and one.name in varied}
+        guess = "nothing else tells cases apart"
+        return [ColumnRead(one.name, "case", "case", guess=guess) if one.name in kernels else one for one in read]
     guess = "" if rank(chosen) < len(CASES) else "the text that varies"
     return [ColumnRead(chosen, "case", "case", guess=guess) if one.name == chosen else one for one in read]
 

@@ -74,8 +74,8 @@ def _of_runs(
     """A row a run: the corner names the figure, or numbers the runs of cases whose names say that they are cases."""
     figure = names[0]
     if not _is_sure(figure):
-        known = any(_CASES.intersection(words_of(name)) for name in called)
-        if not known or not REPEATS.issuperset(words_of(figure) or [""]):
+        known = any(_CASES.issuperset(words_of(name)) for name in called)
+        if not known or not words_of(figure) or not REPEATS.issuperset(words_of(figure)):
             return None
         figure = "value"
     made = [[name, row[0], row[at]] for row in rows for name, at in zip(called, cases, strict=True)]
