@@ -118,7 +118,12 @@ def _try_qdisc(sock: NetlinkSocket, kind: str) -> str:
 def _seed_netem() -> None:
     """Does netem keep a seed? An older one takes it without a word, and forgets it."""
     with NetlinkSocket() as sock:
-        sock.batch(qdiscs.new_qdisc(links.LOOPBACK_IFINDEX, "netem", 1 << 16, qdiscs.ROOT, {"limit": 1, "seed": 7}))
+        try:
+            sock.batch(qdiscs.new_qdisc(links.LOOPBACK_IFINDEX, "netem", 1 << 16, qdiscs.ROOT, {"limit": 1, "seed": 7}))
+        except NetlinkError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            raise OSError(error.errno, qdiscs.missing_reason("netem")) from error
         seeds = [state.options.get("seed") for state in readback.dump(sock)]
         sock.batch([qdiscs.delete_root(links.LOOPBACK_IFINDEX)])
     if 7 not in seeds:

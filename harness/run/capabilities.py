@@ -39,7 +39,7 @@ def needs(spec: CellSpec) -> list[str]:
     """The capabilities a cell needs, without repetition, in the order in which a run would miss them."""
     keys = [GENERATOR, "netns", "veth", *(f"qdisc:{kind}" for kind in sorted(kinds_of(spec.topology, has_netem())))]
     shapes = (shape for link in spec.topology.links for shape in link.declared_shapes().values())
-    if any(shape.seed is not None for shape in shapes):
+    if has_netem() and any(shape.seed is not None for shape in shapes):
         keys.append("netem-seed")
     if spec.topology.family == "ipv6":
         keys.append("ipv6")

@@ -12,7 +12,7 @@ from harness.errors import InputError
 from harness.mininet.graph import TopoRequest
 from harness.mininet.load import load_graph
 from harness.mininet.topology import document_of
-from harness.spec.messages import did_you_mean
+from harness.spec.messages import Mistakes, did_you_mean
 from harness.spec.overlay import merge
 from harness.spec.shipped import shipped, shipped_topology
 from harness.spec.traces import with_traces
@@ -76,21 +76,22 @@ class Generator:
 
     _known: dict[str, Tree] = field(default_factory=dict)
 
-    def realise(self, cell: Tree) -> Tree:
+    def realise(self, cell: Tree, mistakes: Mistakes) -> Tree:
         """The cell with its topology as nodes and links, those of the file laid over what is generated.
 
-        Raises InputError for a topology file that breaks, or options that are not known.
+        Raises InputError for a topology file that breaks, or options that are not known. mistakes: gets what is wrong
+        beside which the rest can still be checked.
         """
         cell = _at_home(cell)
         section = cell.child("topology")
         if section is None or not section.entries:
             return cell
-        made = self.topology(section)
+        made = self.topology(section, mistakes)
         return cell if made is section else cell.updated({"topology": made})
 
-    def topology(self, section: Tree) -> Tree:
+    def topology(self, section: Tree, mistakes: Mistakes) -> Tree:
         """The same for a topology section alone."""
-        section = with_traces(section)
+        section = with_traces(section, mistakes)
         if section.child("mininet") is None and section.child("cpus") is None:
             return section
         key = json.dumps([section.plain(), section.at])

@@ -62,7 +62,7 @@ class Changes(Section):
 
     steps: tuple[Step, ...] | None = Field(None, min_length=1, description="changes in the order of time")
     on_off: OnOff | None = Field(None, description="instead of steps: broken by chance, by a seed")
-    trace: str | None = Field(None, min_length=1, description="instead of steps: a file, mahimahi's or CSV")
+    trace: str | None = Field(None, description="instead of steps: a file, mahimahi's or CSV")
     trace_data: Annotated[str, AfterValidator(_trace_data)] | None = Field(
         None, description="what the trace file holds; filled in"
     )

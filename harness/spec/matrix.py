@@ -129,17 +129,19 @@ def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
     drafts: list[tuple[str, dict[str, Scalar], Tree, CellSpec]] = []
     reported: set[tuple[str, str, str]] = set()
     for case, factors, merged, overlays in _combinations(layers):
-        try:
-            tree = generator.realise(merged)
-            drafts.append((case, factors, tree, builder.build(tree)))
-        except InputError as error:
-            for single in (error, *error.others):
-                key = (single.where, single.attempted, single.got)
-                if key not in reported:
-                    reported.add(key)
-                    mistakes.add(_labelled(single, layers, case, factors, overlays, first=not drafts))
-            if mistakes.full:
-                break
+        own = Mistakes()
+        with own.noting():
+            tree = generator.realise(merged, own)
+            spec = builder.build(tree)
+            if not own:
+                drafts.append((case, factors, tree, spec))
+        for single in own.gathered():
+            key = (single.where, single.attempted, single.got)
+            if key not in reported:
+                reported.add(key)
+                mistakes.add(_labelled(single, layers, case, factors, overlays, first=not drafts))
+        if mistakes.full:
+            break
     mistakes.raise_any()
     shared = any(_wants_napi(spec) for _, _, _, spec in drafts)
     plains: dict[int, Any] = {}  # of a section that several cells share, once

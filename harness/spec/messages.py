@@ -198,6 +198,8 @@ def _explained(detail: Any, node: Tree, schemas: list[JsonSchema]) -> tuple[str,
     if kind in ("too_short", "too_long"):
         bound = f"least {context['min_length']}" if kind == "too_short" else f"most {context['max_length']}"
         return f"{kind_of(node.value)} of {context['actual_length']}", f"expected at {bound}"
+    if kind == "string_too_short" and not node.value:
+        return "it is empty", f"expected at least {context['min_length']} character"
     if kind == "string_pattern_mismatch":
         return f"{shown(node.value)} is not allowed", f"it must match {context['pattern']}"
     expected = _EXPECTED.get(kind.split("_")[0])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness.spec.shape import Shape
 
 Mistake = tuple[str, str, str]
-"""Key, what is wrong with it, what to do."""
+"""Dotted key, what is wrong with it, what to do."""
 _THRESHOLD = ("fq", "codel", "fq_codel", "dualpi2")
 _LEAST_BURST = 1e-9
 
@@ -28,10 +28,10 @@ def netem_mistakes(shape: Shape) -> Iterator[Mistake]:
         drawn = "jitter" if name == "delay" else name
         if correlation and not (shape.jitter_ns if name == "delay" else getattr(shape, name)):
             got = f"a correlation of {name} means nothing without {drawn}"
-            yield "correlation", got, f"add {drawn}, or leave it out"
+            yield f"correlation.{name}", got, f"add {drawn}, or leave it out"
     yield from _losses(shape)
     if (slots := shape.slots) is not None and slots.most_ns is not None and slots.most_ns < slots.least_ns:
-        yield "slots", "most is less than least", "give it at least that"
+        yield "slots.most", "most is less than least", "give it at least that"
     yield from _leaf(shape)
 
 
@@ -53,8 +53,8 @@ def _leaf(shape: Shape) -> Iterator[Mistake]:
     if leaf is None:
         return
     if leaf.kind == "cake" and leaf.limit is not None:
-        yield "qdisc", "cake has no packet limit", "leave out the limit of cake"
+        yield "qdisc.limit", "cake has no packet limit", "leave out the limit of cake"
     if leaf.ce_threshold_ns is not None and leaf.kind not in _THRESHOLD:
-        yield "qdisc", f"{leaf.kind} has no ce_threshold", f"take one of: {', '.join(_THRESHOLD)}"
+        yield "qdisc.ce_threshold", f"{leaf.kind} has no ce_threshold", f"take one of: {', '.join(_THRESHOLD)}"
     if leaf.ecn is not None and leaf.kind not in ("codel", "fq_codel"):
-        yield "qdisc", f"{leaf.kind} has no switch for ECN", "leave it out, or take codel or fq_codel"
+        yield "qdisc.ecn", f"{leaf.kind} has no switch for ECN", "leave it out, or take codel or fq_codel"

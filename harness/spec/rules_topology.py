@@ -53,7 +53,7 @@ def topology_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
         dangling |= bool(ends)
         for direction, shape in link.declared_shapes().items():
             for key, got, todo in (*_shape_mistakes(shape, link.mtu), *netem_mistakes(shape)):
-                yield problem(tree, (*path, direction, key), got, todo)
+                yield problem(tree, (*path, direction, *key.split(".")), got, todo)
             yield from change_mistakes(topology, shape, tree, (*path, direction))
         if link.queue_series_ns is not None and not link.shaped:
             got = "no direction of this link is shaped, so that it has no queue"

@@ -83,7 +83,6 @@ class Shape(StableSection):
     keep_order: OnOff = Field(False, description="with a jitter: a packet never arrives before an earlier one")
     distribution: str | None = Field(
         None,
-        min_length=1,
         description="how the delay varies: normal, pareto, paretonormal (jitter is its unit), or a file as tc has "
         "them; evenly by up to the jitter, if absent",
     )

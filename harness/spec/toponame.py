@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from harness.errors import InputError
 from harness.spec.generated import Generator
 from harness.spec.load import load_experiment
-from harness.spec.messages import did_you_mean, validate
+from harness.spec.messages import Mistakes, did_you_mean, validate
 from harness.spec.overlay import merge, overlay_of
 from harness.spec.rules_topology import check_topology
 from harness.spec.shipped import shipped_topology
@@ -64,7 +64,11 @@ def _checked(tree: Tree, settings: list[tuple[str, str]]) -> Topology:
     for key, text in settings:
         value = parse_setting(key, text)
         tree = merge(tree, overlay_of(key, value, value.at))
-    section = Generator().topology(tree)
-    topology: Topology = validate(TypeAdapter(Topology), section, ("topology",))
-    check_topology(topology, Tree({"topology": section}, section.at, section.key_at))
-    return topology
+    mistakes = Mistakes()
+    section = Generator().topology(tree, mistakes)
+    made: list[Topology] = []
+    with mistakes.noting():
+        made.append(validate(TypeAdapter(Topology), section, ("topology",)))
+        check_topology(made[0], Tree({"topology": section}, section.at, section.key_at))
+    mistakes.raise_any()
+    return made[0]

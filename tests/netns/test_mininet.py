@@ -11,6 +11,7 @@ import pytest
 from harness.errors import MissingError
 from harness.kernel.links import link_stats
 from harness.spec.generated import Generator
+from harness.spec.messages import Mistakes
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import tree_of
 from harness.testbed import Testbed as Bed
@@ -41,7 +42,7 @@ NAMES: list[tuple[str, dict[str, Any]]] = [
 
 def named(name: str, **more: Any) -> Topology:
     """A Mininet topology as nodes and links."""
-    tree = Generator().topology(tree_of({"mininet": name} | more, "test:1:1"))
+    tree = Generator().topology(tree_of({"mininet": name} | more, "test:1:1"), Mistakes())
     return Topology.model_validate(tree.plain())
 
 

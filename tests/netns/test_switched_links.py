@@ -13,6 +13,7 @@ import pytest
 from harness.kernel.frames import FrameEnd
 from harness.run import link_checks
 from harness.spec.generated import Generator
+from harness.spec.messages import Mistakes
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import tree_of
 from harness.testbed import Testbed as Bed
@@ -56,7 +57,7 @@ def test_both_ends_of_a_link_see_its_frames(kind: str, tmp_path: Any) -> None:
         if shutil.which(program) is None:
             pytest.skip(f"there is no program {program}")
     (tmp_path / "lab.py").write_text(LAB)
-    tree = Generator().topology(tree_of({"mininet": f"{tmp_path}/lab.py:Lab", **KINDS[kind]}, "test:1:1"))
+    tree = Generator().topology(tree_of({"mininet": f"{tmp_path}/lab.py:Lab", **KINDS[kind]}, "test:1:1"), Mistakes())
     with bed(Topology.model_validate(tree.plain())) as testbed:
         for ends in itertools.chain.from_iterable((link, link[::-1]) for link in testbed.layout.links):
             assert frames_seen(testbed, ends) == ([*range(FRAMES)], [])

@@ -14,6 +14,7 @@ from harness.mininet.topology import document_of
 from harness.plan import make_plan
 from harness.spec.generated import Generator
 from harness.spec.load import load_experiment
+from harness.spec.messages import Mistakes
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
 from harness.spec.toponame import load_topology
@@ -25,7 +26,7 @@ TOPOS = Path(__file__).parents[1] / "topos"
 
 def read(text: str, name: str = "experiment.yaml") -> Topology:
     """The topology of `topology: {...}` as a file would say it, checked."""
-    tree = Generator().realise(parse(text.encode(), name))
+    tree = Generator().realise(parse(text.encode(), name), Mistakes())
     section = tree.child("topology")
     assert section is not None
     made = Topology.model_validate(section.plain())

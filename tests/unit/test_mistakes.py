@@ -91,7 +91,7 @@ claims: {c: {sentence: s, expect: [{case: none, direction: lower}, {case: bas, a
         "topology.links.0.shape.burst",
         "topology.links.0.shape.jitter",
         "topology.links.1.shape.limit",
-        "topology.links.1.shape.qdisc",
+        "topology.links.1.shape.qdisc.limit",
         "topology.nodes.third",
         "workload.from",
         "contention.on",

@@ -168,12 +168,12 @@ def test_a_table_goes_with_the_delay_alone() -> None:
             "seed",
             "begin its draws anew",
         ),
-        ({"loss": "1%", "correlation": {"corrupt": "1%"}}, "correlation", "means nothing without corrupt"),
+        ({"loss": "1%", "correlation": {"corrupt": "1%"}}, "correlation.corrupt", "means nothing without corrupt"),
         ({"loss": "1%", "gilbert_elliott": {"to_bad": "1%", "to_good": "1%"}}, "gilbert_elliott", "takes the place"),
         ({"four_states": {"p13": "90%", "p31": "1%", "p14": "20%"}}, "four_states", "add up to over 100%"),
-        ({"slots": {"least": "2ms", "most": "1ms"}}, "slots", "most is less than least"),
-        ({"rate": "1mbit", "qdisc": {"kind": "sfq", "ce_threshold": "1ms"}}, "qdisc", "sfq has no ce_threshold"),
-        ({"rate": "1mbit", "qdisc": {"kind": "fq", "ecn": True}}, "qdisc", "fq has no switch for ECN"),
+        ({"slots": {"least": "2ms", "most": "1ms"}}, "slots.most", "most is less than least"),
+        ({"rate": "1mbit", "qdisc": {"kind": "sfq", "ce_threshold": "1ms"}}, "qdisc.ce_threshold", "sfq has no"),
+        ({"rate": "1mbit", "qdisc": {"kind": "fq", "ecn": True}}, "qdisc.ecn", "fq has no switch for ECN"),
     ],
 )
 def test_what_means_nothing_is_refused(declared: dict[str, Any], key: str, got: str) -> None:
@@ -196,3 +196,23 @@ def test_a_distribution_of_ones_own_is_read_beside_the_file_that_names_it(tmp_pa
     topology["links"][0]["shape"]["distribution"] = "nomal"
     with pytest.raises(InputError, match="or one of normal, pareto, paretonormal"):
         load_experiment(experiment.write(tmp_path, topology=topology))
+
+
+def test_a_file_of_delays_that_is_none_hides_no_other_mistake(tmp_path: Path) -> None:
+    """Each stands at its own key."""
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        "name: x\n"
+        "topology:\n"
+        "  nodes: {a: {}, b: {}}\n"
+        "  links:\n"
+        "    - between: [a, b]\n"
+        '      forward: {delay: 9ms, jitter: 1ms, distribution: ""}\n'
+        "      reverse: {delay: 9ms, jitter: 1ms, distribution: nomal, slots: {least: 2ms, most: 1ms}}\n"
+        "workload: {kind: ping-pong, from: a, to: c}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        load_experiment(file)
+    lines = [single.line().removeprefix(f"{file}:") for single in (caught.value, *caught.value.others)]
+    assert [line.partition(": ")[0] for line in lines] == ["6:56", "7:56", "7:89", "8:42"]
+    assert "its name is empty" in lines[0] and "or one of normal" in lines[0] and "No such file" in lines[1]
