@@ -116,9 +116,11 @@ def _compared(sources: Sequence[Source], baseline: str | None, options: Options)
     if baseline is None:
         return compare_sources(sources, options)
     (source,) = sources
+    by = ""
     if "=" in baseline and baseline not in source.table.texts("case").distinct():
+        by = baseline.partition("=")[0]
         source, baseline = pivot(source, baseline)
-    return compare_cases(source, baseline, options)
+    return compare_cases(source, baseline, options, by)
 
 
 def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[ClaimVerdict]]]:

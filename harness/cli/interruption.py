@@ -58,8 +58,9 @@ class Interruption:
 
     def _hear(self, number: int, remedy: str) -> None:
         """Inside a stop request: Ctrl-C is answered at once, however long a good end takes."""
-        if number == signal.SIGINT and not self._insists(f"; what is left is for: {remedy}"):
-            _write(f"pollbench: stopping; Ctrl-C again ends at once (then: {remedy})", passing=is_live(sys.stderr))
+        left, then = (f"; what is left is for: {remedy}", f" (then: {remedy})") if remedy else ("", "")
+        if number == signal.SIGINT and not self._insists(left):
+            _write(f"pollbench: stopping; Ctrl-C again ends at once{then}", passing=is_live(sys.stderr))
 
     def _insists(self, rest: str) -> bool:
         """At a Ctrl-C: was there one before? If that is a while ago, this is the end, as by SIGKILL."""

@@ -222,8 +222,7 @@ def _change(group: Sequence[Compared], metric: Column, *, between: bool) -> str:
     ordered = sorted(
         changes, key=lambda change: change.factor or abs(change.difference.value if change.difference else 0)
     )
-    ends = list(dict.fromkeys(words.times(change) for change in (ordered[0], ordered[-1])))
-    text = f"{metric.label} {_to(ends, kind)}"
+    text = f"{metric.label} {words.from_to(ordered[0], ordered[-1])}"
     notes = [_interval(changes, kind)] if between else []
     if between and len(changes) == 1:
         one = changes[0]
@@ -240,20 +239,9 @@ def _interval(changes: Sequence[Change], kind: str) -> str:
         return ""
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     near, far = (high, low) if kind == "lower" else (low, high)
-    return f"interval {_to(list(dict.fromkeys([words.factor(near), words.factor(far)])), kind)}".removesuffix(
-        f" {kind}"
-    )
-
-
-def _to(texts: Sequence[str], kind: str) -> str:
-    """`8.0x lower` and `49.2x lower` as `8.0 to 49.2x lower`: unit and direction once, where they are the same."""
-    if len(texts) == 1:
-        return texts[0]
-    one, other = (text.removesuffix(f" {kind}") for text in texts)
-    for unit in ("x", " %"):
-        if one.endswith(unit) and other.endswith(unit):
-            one = one.removesuffix(unit)
-    return f"{one} to {other} {kind}"
+    # In the unit of what it is the interval of.
+    of = max((change.ratio.value for change in changes if change.ratio), key=lambda ratio: max(ratio, 1 / ratio))
+    return f"interval {words.span(words.sizes([near, far], of))}"
 
 
 def without_brackets(text: str) -> str:

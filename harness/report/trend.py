@@ -87,12 +87,11 @@ def _sentence(view: Trend, metric: str, some: Sequence[Changed]) -> str:
 def _size(unit: str, some: Sequence[Changed]) -> str:
     """How much lower or higher: of one history with its levels, of several from the least to the most."""
     shifts = sorted((shift for _, shift in some), key=_far)
-    least, most = (words.times(shift.change) for shift in (shifts[0], shifts[-1]))
-    if len(shifts) > 1:
-        return least if least == most else f"{least.removesuffix(' lower').removesuffix(' higher')} to {most}"
     change = shifts[0].change
+    if len(shifts) > 1:
+        return words.from_to(change, shifts[-1].change)
     levels = f"{words.short(change.base.median)} -> {words.short(change.test.median)} {unit}".rstrip()
-    return f"{most} ({_interval(shifts[0])}{levels})"
+    return f"{words.times(change)} ({_interval(shifts[0])}{levels})"
 
 
 def _far(shift: Shift) -> float:

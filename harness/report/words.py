@@ -13,6 +13,9 @@ Json = Mapping[str, "Json"] | Sequence["Json"] | str | float | bool | None
 
 BLANK = "-"
 
+# From how far on a ratio is said in times, not in percent; is a large number; says nothing with one digit, below that.
+_TIMES, _HUGE, _NEAR = 1.5, 99.95, 1.05
+
 
 def short(value: float | None, scale: float = 1.0) -> str:
     """A number, in units of `scale`, with about three digits that mean something: 7.53, 61.2, 368, 12,345."""
@@ -100,10 +103,35 @@ def times(change: Change) -> str:
 
 def factor(value: float) -> str:
     """How far a ratio is from 1, either way: 8.1x, 3.2 %."""
-    size = max(value, 1 / value)
-    if size >= 1.5:
-        return f"{size:.1f}x" if size < 99.95 else f"{size:,.0f}x"
-    return f"{abs(value - 1) * 100:.1f} %"
+    return sizes([value])[0]
+
+
+def sizes(ratios: Sequence[float], of: float | None = None, *, apart: bool = False) -> list[str]:
+    """How far several ratios are from 1, in one unit: that of `of`, or of the farthest: 1.2x, 3.0x.
+
+    apart: with one more digit where they would read alike.
+    """
+    far = [max(value, 1 / value) for value in ratios]
+    lead = max(of, 1 / of) if of else max(far)
+    if lead < _TIMES:
+        return [f"{abs(value - 1) * 100:.1f} %" for value in ratios]
+    texts = [f"{size:.1f}x" if size < _HUGE else f"{size:,.0f}x" for size in far]
+    finer = min(far) < _NEAR or (apart and len(set(texts)) < len(texts))
+    return [f"{size:.2f}x" for size in far] if finer and max(far) < _HUGE else texts
+
+
+def span(texts: Sequence[str]) -> str:
+    """The first of these sizes to the last, with their unit once: 8.0 to 49.2x."""
+    one, other = texts[0], texts[-1]
+    return one if one == other else f"{one.removesuffix('x').removesuffix(' %')} to {other}"
+
+
+def from_to(least: Change, most: Change) -> str:
+    """What changes of one direction showed, of which these are the ends: 8.0 to 49.2x lower."""
+    if least.ratio and most.ratio and least.factor and most.factor:
+        way = times(most).rpartition(" ")[2]
+        return f"{span(sizes([least.ratio.value, most.ratio.value]))} {way}"
+    return " to ".join(dict.fromkeys(times(change) for change in (least, most)))
 
 
 def verdict(change: Change | None) -> str:

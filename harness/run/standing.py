@@ -14,7 +14,8 @@ from harness.kernel.readback import qdisc_dump
 from harness.run import knobs as apply
 from harness.testbed import NodeHandle, Testbed
 
-_SYSFS = ("threaded", "napi_defer_hard_irqs", "gro_flush_timeout", "mtu", "operstate", "tx_queue_len")
+_STATE = "operstate"
+_SYSFS = ("threaded", "napi_defer_hard_irqs", "gro_flush_timeout", "mtu", _STATE, "tx_queue_len")
 _QUEUES = {"rx": ("rps_cpus", "rps_flow_cnt"), "tx": ("xps_cpus",)}
 _NAPI = ("defer_hard_irqs", "gro_flush_timeout", "irq_suspend_timeout", "threaded")
 _ON = "on"
@@ -63,7 +64,7 @@ def differences(before: Standing, after: Standing, restarted: Collection[tuple[s
     return tuple(
         f"{place.text()} changed underneath, during the run: from {old} to {new}"
         for place in dict.fromkeys([*before, *after])
-        if (place.setting != "operstate" or (place.node, place.device) not in restarted)
+        if (place.setting != _STATE or (place.node, place.device) not in restarted)
         and (old := before.get(place, _absent(after, place))) != (new := after.get(place, _absent(before, place)))
     )
 
@@ -71,6 +72,11 @@ def differences(before: Standing, after: Standing, restarted: Collection[tuple[s
 def _absent(other: Standing, place: StandingSetting) -> str:
     """What is said of a setting that was read only the other time: of features only those that are on are listed."""
     return "off" if other.get(place) == _ON else "not there"
+
+
+def _carrying(operstate: str) -> str:
+    """A link that carries is `unknown` until the kernel's link watch has been at it: up to a second later, 6.1."""
+    return "up" if operstate == "unknown" else operstate
 
 
 def _of_node(node: NodeHandle) -> Standing:
@@ -97,7 +103,8 @@ def _of_node(node: NodeHandle) -> Standing:
             steering = (f"queues/{queue}/{name}" for queue in queues for name in _QUEUES.get(queue[:2], ()))
             for name in (*_SYSFS, *steering):
                 with contextlib.suppress(OSError):  # older kernels lack some, a single queue is not steered to
-                    standing[StandingSetting(node.name, device, name)] = sysfs.read(f"class/net/{device}/{name}")
+                    value = sysfs.read(f"class/net/{device}/{name}")
+                    standing[StandingSetting(node.name, device, name)] = _carrying(value) if name == _STATE else value
     for qdisc in qdisc_dump(node.fd):
         if qdisc.ifindex in devices:
             options = ", ".join(f"{key} {value}" for key, value in sorted(qdisc.options.items()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from harness import columns
 from harness.analysis.compare import Change, change
-from harness.report import answer, layout
+from harness.report import answer, layout, words
 from harness.report.answer import Compared, sentences
 
 METRICS = [columns.metric(name) for name in ("rtt_p50_us", "rtt_p99_us", "rtt_jitter_us", "set_cpu_us_per_request")]
@@ -96,3 +98,15 @@ def test_a_legend_explains_only_columns_that_are_shown() -> None:
     assert "how to read it" not in layout.to_text(blocks, 20, False)
     blank = layout.Table(cols, ((layout.Text("a"), layout.Text("")),))
     assert "how to read it" not in layout.to_markdown([blank, blocks[1]])
+
+
+def test_an_interval_is_in_one_unit_that_of_what_it_is_about() -> None:
+    assert words.sizes([1.4, 1.9]) == ["1.4x", "1.9x"]
+    assert words.sizes([1.4, 1.9], 1.45) == ["40.0 %", "90.0 %"]
+    assert words.sizes([0.7, 0.6], 0.6) == ["1.4x", "1.7x"]
+    # One digit would say "1.0x", no change at all.
+    assert words.span(words.sizes([1.02, 2.5])) == "1.02 to 2.50x"
+    assert words.span(words.sizes([5.68, 5.73], apart=True)) == "5.68 to 5.73x"
+    assert words.span(words.sizes([0.99, 0.93])) == "1.0 to 7.0 %"
+    (text,) = sentences([cell("poll", "1", p50=1.4), cell("poll", "2", p50=1.6)], METRICS, by_case=True)
+    assert re.search(r"RTT p50 1\.4 to 1\.6x higher \(interval 1\.\d to 1\.\dx\)", text), text

@@ -174,3 +174,15 @@ def test_the_verdict_on_cases() -> None:
     assert "too few blocks" in compare_cases(source(blocks=4), "base").verdict[0]
     mixed = made.runs.assign(kernel=["6.18"] * 15 + ["6.19"] * 15)
     assert "differ in kernel" in compare_cases(replace(made, runs=mixed), "base").verdict[0]
+
+
+def test_the_kernel_that_is_compared_does_not_keep_its_runs_from_being_paired() -> None:
+    made = source()
+    cases = sorted(made.runs["case"].unique())
+    runs = made.runs.assign(kernel=made.runs["case"].map({case: f"6.{at}" for at, case in enumerate(cases)}))
+    kernels = replace(made, runs=runs)
+    compared = compare_cases(kernels, "base", by="vm.kernel")
+    assert "same blocks on the same host" in compared.verdict[0]
+    assert all(row.change.difference.paired for row in compared.rows if row.change.difference)
+    # What was varied was another thing: then the kernel is in the way.
+    assert "differ in kernel" in compare_cases(kernels, "base", by="workload.rate").verdict[0]

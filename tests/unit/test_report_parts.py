@@ -137,6 +137,7 @@ def test_names_cover_neither_each_other_nor_marks() -> None:
     taken = boxes + [(one.left, one.middle - 6.5, one.left + 60, one.middle + 6.5) for one in placed if one]
     assert sum(one is not None for one in placed) > 18
     assert any(one is not None and one.stroke_from in spots for one in placed)
+    assert all(one.before == (one.left + 60 < x) for one, (x, _) in zip(placed, spots, strict=True) if one)
     for (a, b, c, d), (e, f, g, h) in combinations(taken[25:], 2):
         assert a >= g or c <= e or b >= h or d <= f
     for a, b, c, d in taken[25:]:

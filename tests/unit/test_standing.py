@@ -57,6 +57,7 @@ PORTS = (
 )
 SYSFS = {
     "class/net/eth0/mtu": "1500",
+    "class/net/eth0/operstate": "unknown",
     "class/net/eth0/threaded": "0",
     "class/net/eth0/queues/rx-1/rps_cpus": "2",
     "class/net/eth0/queues/rx-0/rps_cpus": "1",
@@ -102,6 +103,8 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
         "rx ring": "256",
         "NAPI 0": "id 8 (defer_hard_irqs 5, threaded 1)",
         "mtu": "1500",
+        # A link that carries, before the kernel's link watch has been at it: no run may find it changed later.
+        "operstate": "up",
         "threaded": "0",
         "queues/rx-0/rps_cpus": "1",
         "queues/rx-1/rps_cpus": "2",

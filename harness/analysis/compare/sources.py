@@ -21,7 +21,7 @@ from harness.analysis.compare.choose import (
     splitting_notes,
 )
 from harness.analysis.compare.drift import drifts
-from harness.analysis.compare.environment import differences, pooled, silent
+from harness.analysis.compare.environment import HOST, differences, pooled, silent
 from harness.analysis.compare.experiments import experiments
 from harness.analysis.compare.family import corrected, far_runs, in_order, judged_together
 from harness.analysis.compare.limits import limits_of_cases, limits_of_sets
@@ -110,13 +110,19 @@ def _compared(tables: Sequence[Table], cells: Sequence[_Cells]) -> list[Table]:
     return [table.take(np.concatenate(own)) if own else table for table, own in zip(tables, rows, strict=True)]
 
 
-def compare_cases(source: Source, baseline: str, options: Options | None = None) -> Comparison:
-    """Compare every case of one source with its case `baseline` under the same factors, paired by block."""
+def compare_cases(source: Source, baseline: str, options: Options | None = None, by: str = "") -> Comparison:
+    """Compare every case of one source with its case `baseline` under the same factors, paired by block.
+
+    by: the factor whose values the cases are; what it chooses of the host (vm.kernel the kernel) is what is compared.
+    """
     options = options or Options()
     (source,) = _narrowed([source], options)
     chosen = metrics_of([source], options.metrics)
     cells = group_cells(source.table, options.by, options.include)
     source = replace(source, runs=whole_tails(source.table, cells))
+    whole, chosen_by = source.table, by.rpartition(".")[2]
+    if chosen_by in HOST:
+        source = replace(source, runs=whole.without(chosen_by))
     bases = {cell.factors: cell for cell in cells if cell.case == baseline}
     if not bases:
         raise InputError(
@@ -143,10 +149,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     return Comparison(
         kind="cases",
         label=source.label,
-        inputs=(
-            _input(baseline, baseline, source.table, bases.values()),
-            _input("case", "every other case", source.table, tests),
-        ),
+        inputs=(_input(baseline, baseline, whole, bases.values()), _input("case", "every other case", whole, tests)),
         metrics=shown(chosen, [source.table], [source.reading]),
         rows=in_order(rows, options.sort),
         verdict=of_cases(source.table, ways, list(mixed), bool(drifted)) if tests else (),

@@ -163,7 +163,7 @@ def cost_charts(trades: Mapping[Factors, Sequence[Trade]]) -> dict[Factors, Char
     in_time = column.unit == "us"
     x = log_scale(
         [end for trade in everyone for end in reach(trade.cost)],
-        "CPU time per request" if in_time else column.label,
+        column.label,
         time_text if in_time else words.short,
         around=1.3,
     )

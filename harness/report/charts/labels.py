@@ -16,11 +16,15 @@ _STEPS = (1.0, 2.0, 3.5, 5.5, 8.0)
 
 @dataclass(frozen=True)
 class Label:
-    """A place for a name: its left end, the middle of its height, and the mark that it is so far from, else None."""
+    """A place for a name: its left end, the middle of its height, and the mark that it is so far from, else None.
+
+    before: it stands to the left of its mark, so that its end is what must not come too near.
+    """
 
     left: float
     middle: float
     stroke_from: tuple[float, float] | None
+    before: bool
 
 
 class Labels:
@@ -42,7 +46,7 @@ class Labels:
                     box = (left, middle - height / 2, left + width, middle + height / 2)
                     if self._free(box):
                         self._taken.append(box)
-                        return Label(left, middle, (x, y) if step > 1 else None)
+                        return Label(left, middle, (x, y) if step > 1 else None, left + width < x)
         return None
 
     def _free(self, box: Box) -> bool:

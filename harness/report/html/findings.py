@@ -114,7 +114,7 @@ def _together_said(change: Change) -> str:
     """The interval that claims, beside the one that is the change's alone."""
     if change.together is None or change.comparisons < 2:
         return ""
-    return f"{_ends(change.together)}: holds for all {change.comparisons} comparisons here together"
+    return f"{_ends(change.together, change)}: holds for all {change.comparisons} comparisons here together"
 
 
 def interval_said(change: Change) -> str:
@@ -124,21 +124,17 @@ def interval_said(change: Change) -> str:
         return ""
     if ratio.interval is None:
         few = f"too few valid runs to claim it ({change.base.n} and {change.test.n})"
-        return few if change.few or change.together is None else f"interval {_ends(change.together)}"
-    return f"{100 * ratio.interval.confidence:.3g} % interval {_ends(ratio.interval)}"
+        return few if change.few or change.together is None else f"interval {_ends(change.together, change)}"
+    return f"{100 * ratio.interval.confidence:.3g} % interval {_ends(ratio.interval, change)}"
 
 
-def _ends(interval: Interval) -> str:
+def _ends(interval: Interval, change: Change) -> str:
+    """In times where the change itself is said so."""
     low, high = interval.low, interval.high
-    if high < 1 / 1.5:
-        return f"{_factor(1 / high)}× to {_factor(1 / low)}× lower"
-    if low > 1.5:
-        return f"{_factor(low)}× to {_factor(high)}× higher"
+    if change.ratio and words.times(change).partition(" ")[0].endswith("x") and (high < 1 or low > 1):
+        near, far = words.sizes([high, low] if high < 1 else [low, high], change.ratio.value, apart=True)
+        return f"{near} to {far} {'lower' if high < 1 else 'higher'}".replace("x ", "× ")
     return f"{(low - 1) * 100:+.1f} % to {(high - 1) * 100:+.1f} %"
-
-
-def _factor(value: float) -> str:
-    return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
 
 
 def doubts(view: Overview) -> Markup | None:

@@ -61,10 +61,10 @@ def _fields(
     reasons = "reasons" in shown.columns and bool((shown["reasons"] != "").any())
     return [
         ("#", True, partial(_place, viewable)),
+        ("verdict", False, lambda run: td(badge(run.get("verdict") or "valid"))),
         ("case", False, lambda run: tag("th", look.dotted(run["case"]), scope="row")),
         *((name, False, partial(_text, name, "")) for name in factor_columns(shown)),
         ("repetition", True, lambda run: td(_whole(run, "block"), "num")),
-        ("verdict", False, lambda run: td(badge(run.get("verdict") or "valid"))),
         *((title, True, partial(_figure, name)) for name, title in figures),
         *([("reasons", False, partial(_text, "reasons", "why"))] if reasons else []),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness import columns
 from harness.analysis.compare import Comparison
-from harness.analysis.summary import Overview, workloads_beside
+from harness.analysis.summary import COSTS, Overview, workloads_beside
 from harness.report import claims, phases, queues, words
 from harness.report.comparison import document
 from harness.report.html.charts import Drawn, chart_sections, folded
@@ -133,9 +133,14 @@ def _method(view: Overview) -> Iterator[str]:
     yield "Every interval is over runs and states the confidence it really has; docs/statistics.md says how."
     if view.baseline:
         yield f"The baseline is the case {view.baseline}, always under the same factors."
+    if any(COSTS[0] in cell.estimates for cell in view.cells):
+        yield (
+            "CPU is all that was not idle on the CPU set, interrupts and softirqs included, hogs and other programs "
+            "not."
+        )
     yield (
-        "CPU is the processes of client and server and NAPI threads together. Polled is the busy-polled share of "
-        "packets received, by client / by server."
+        "Process CPU is the processes of client and server and NAPI threads together. Polled is the busy-polled share "
+        "of packets received, by client / by server."
     )
     yield (
         "inert: a knob took no effect. suspect: too much noise from elsewhere. Such runs are listed, and count in "

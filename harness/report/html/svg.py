@@ -176,5 +176,7 @@ def _name(look: Look, paper: Paper, series: Series, room: Labels, lone: bool) ->
     if label.stroke_from is not None:
         x, y = label.stroke_from
         stroke = _path([(x, y), (min(max(x, label.left), label.left + width), label.middle)], "leader")
-    words = tag("text", text, x=label.left, y=label.middle + 4, class_="direct")
+    # How wide its letters are is the browser's affair, so it is held where it is next to its mark.
+    x, side = (label.left + width, "direct end") if label.before else (label.left, "direct")
+    words = tag("text", text, x=x, y=label.middle + 4, class_=side)
     return look.group(series.case, stroke, words)
