@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,6 @@ from harness.tables.columnar import Table
 from harness.tables.frames import CellKey
 from harness.tables.reading.account import Reading
 from harness.tables.source import Source
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS, "latency_p50", "latency_p99")
 """The metrics that are compared with the baseline case, where any run has them; the last two state no unit."""
@@ -320,30 +317,34 @@ def _effects(source: Source, cell: SummaryCell) -> tuple[EffectCount, ...]:
     if source.knobs is None or not len(source.knobs):
         return ()
     here = source.knobs[source.knobs["run_id"].isin(source.table.texts("run_id").take(cell.valid).distinct())]
+    evidence = here["evidence"].astype(str) if "evidence" in here else [""] * len(here)
+    # By knob and run; grouped by pandas this would take most of the time of a page of ten thousand runs.
+    settings: dict[str, dict[str, list[_Setting]]] = {}
+    for knob, run_id, effect, proof in zip(here["knob"], here["run_id"], here["took_effect"], evidence, strict=True):
+        settings.setdefault(str(knob), {}).setdefault(run_id, []).append((effect, proof))
     effects = []
-    for knob, rows in here.groupby("knob", sort=False):
+    for knob, by_run in settings.items():
         counts = [0, 0, 0, 0]
-        for _, of_run in rows.groupby("run_id", sort=False):
+        for of_run in by_run.values():
             counts[_answer(of_run)] += 1
-        effects.append(EffectCount(str(knob), *counts))
+        effects.append(EffectCount(knob, *counts))
     return tuple(effects)
 
 
-def _answer(rows: pd.DataFrame) -> int:
+_Setting = tuple[Any, str]
+"""Did it take effect (a flag, or a blank where that is not known), and the evidence."""
+
+
+def _answer(settings: Sequence[_Setting]) -> int:
     """What became of one knob in one run: its place among the fields of EffectCount.
 
     What was so before, and what had no traffic, is no failure where another setting or node of the knob acted.
     """
-    # Imported here: tables without knobs, which are those of others, need none of it.
-    import pandas as pd
-
-    evidence = rows["evidence"].astype(str) if "evidence" in rows.columns else pd.Series("", rows.index)
-    already, idle = evidence == ALREADY_SO, evidence.str.startswith(NO_TRAFFIC)
-    rest = rows["took_effect"][~(already | idle)]
-    if len(rest):
-        seen = rest.dropna()
-        return 2 if not len(seen) else 0 if bool(seen.all()) else 1
-    return 3 if bool(already.any()) else 1
+    rest = [effect for effect, proof in settings if proof != ALREADY_SO and not proof.startswith(NO_TRAFFIC)]
+    if rest:
+        seen = [bool(effect) for effect in rest if isinstance(effect, bool | np.bool_)]
+        return 2 if not seen else 0 if all(seen) else 1
+    return 3 if any(proof == ALREADY_SO for _, proof in settings) else 1
 
 
 def _headline(views: Sequence[CellView]) -> tuple[CellView, ...]:

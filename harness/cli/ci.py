@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from harness.cli.terminal import owner_of_results, say
 from harness.errors import InputError
-from harness.store import ResultSet
-from harness.store.atomic import explained, write_file
 
 if TYPE_CHECKING:
     from harness.analysis.claims import ClaimVerdict
     from harness.analysis.compare import Comparison
     from harness.analysis.compare.gate import Gate, GateVerdict
     from harness.report.ci import CiTest, Doubts
+    from harness.store import ResultSet
 
 
 def asked_for_tests(arguments: argparse.Namespace) -> bool:
@@ -84,6 +83,7 @@ def write_gates(arguments: argparse.Namespace, comparison: Comparison, verdicts:
 
 def _write(arguments: argparse.Namespace, tests: Callable[[], list[CiTest]], doubts: Doubts) -> None:
     from harness.report import ci
+    from harness.store.atomic import explained, write_file
 
     made = tests()
     for target, text in (

@@ -1,7 +1,8 @@
 """Are repetitions in guests resumed from one snapshot as far apart as in guests that were booted?
 
-Five experiments, each made both ways in model time (`python -m tests.bench.study_snapshots [DIR]`; an hour on two quiet
-CPUs with five repetitions, POLLBENCH_BENCH_ROUNDS for another number; sets that are in DIR already are not made again).
+Five experiments, each made both ways in model time (`python -m tests.bench.study_snapshots [DIR [NAME...]]`; sets that
+are in DIR already are not made again; NAME: some of the experiments). Runs are short, for it is their number that tells
+how far they spread; POLLBENCH_BENCH_ROUNDS is the number of repetitions.
 Of each cell the spread is the standard deviation of the logarithm of its runs' p50. Whether resumed guests spread less
 is a permutation test over all cells of a file: which way a run was made is shuffled within its cell, after each way's
 mean was taken off. A small p says that the snapshot took chance away, and boots have to stay the default.
@@ -24,7 +25,14 @@ from harness.store import ResultSet
 ROUNDS = os.environ.get("POLLBENCH_BENCH_ROUNDS", "5")
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 # On veth and on NICs, closed and open loop, with netem, with hogs.
-FILES = ("quickstart", "nic-models", "netem", "load-curve", "shared-cpu")
+FILES: dict[str, tuple[str, ...]] = {
+    "quickstart": (),
+    "netem": (),
+    "shared-cpu": (),
+    "nic-models": ("--case", "base", "--case", "busypoll"),
+    "load-curve": ("--case", "base", "--case", "fullbusy"),
+}
+WINDOW = ("--set", "workload.warmup=50ms", "--set", "workload.duration=150ms")
 WAYS = {"booted": "no", "resumed": "yes"}
 SHUFFLES = 10_000
 Floats = npt.NDArray[np.float64]
@@ -35,6 +43,7 @@ def made(directory: Path, name: str, way: str) -> ResultSet:
     """The set of an experiment made one way, gone on with where it is there in part."""
     out = directory / way
     options = ["--accel", "tcg-virtual", "--snapshots", WAYS[way], "--repeat", ROUNDS, "-o", str(out)]
+    options += [*WINDOW, *FILES[name]]
     options += ["--resume"] if ResultSet.latest(out, name) else []
     subprocess.run([sys.executable, "-m", "harness", "vm", "run", str(EXPERIMENTS / f"{name}.yaml"), *options])
     results = ResultSet.latest(out, name)
@@ -82,7 +91,7 @@ def main() -> None:
     """Print the spread of each cell both ways, and each file's p."""
     with tempfile.TemporaryDirectory(prefix="study-snapshots-") as scratch:
         directory = Path(sys.argv[1] if len(sys.argv) > 1 else scratch)
-        for name in FILES:
+        for name in sys.argv[2:] or FILES:
             cells = deviations(directory, name)
             for cell, ways in cells.items():
                 booted, resumed = (100 * float(np.std(ways[way], ddof=1)) for way in WAYS)

@@ -100,8 +100,11 @@ def times_of(table: Table) -> Floats:
 
 def _places(table: Table, rows: npt.NDArray[np.intp]) -> list[Floats]:
     """The position of every run in the order, and in time; only those that all of `rows` have."""
-    order = table.floats("order")
-    return [place for place in (order, times_of(table)) if np.isfinite(place[rows]).all()]
+    times = np.full(len(table), np.nan)
+    if "started_utc" in table:
+        # Of these alone: two cells of many are looked at at a time.
+        times[rows] = times_of(table.take(rows))
+    return [place for place in (table.floats("order"), times) if np.isfinite(place[rows]).all()]
 
 
 def _neighbours(blocks: Floats, place: Floats, base: SummaryCell, test: SummaryCell) -> float:
