@@ -58,6 +58,11 @@ _PGBENCH = (
     "sh -c 'export PGHOST=127.0.0.1 PGUSER=postgres PGDATABASE=postgres; until pg_isready -q; do sleep 0.2; done; "
     "pgbench -i -q >&2 && exec pgbench "
 )
+_VEGETA = (
+    "sh -c 'for page in BSD {}; do echo GET http://127.0.0.1:8080/$page; done | "
+    "vegeta attack -rate=300 -duration=2s | vegeta report {}'"
+)
+_FLENT = "sh -c 'flent -l 3 -s 0.2 -H 127.0.0.1 -D {{tmp}} {} >&2 && zcat {{tmp}}/*.flent.gz'"
 
 RECIPES = (
     Recipe("sockperf_udp.txt", _PP, _SOCKPERF),
@@ -86,6 +91,8 @@ RECIPES = (
     Recipe("netperf_human.txt", f"{_RR} -v 2 -- -O THROUGHPUT,THROUGHPUT_UNITS,MEAN_LATENCY,P99_LATENCY", _NETSERVER),
     Recipe("netperf_demo.txt", f"{_RR} -D 0.5 -- -k all", _NETSERVER),
     Recipe("netperf_csv.txt", f"{_RR} -- -o all", _NETSERVER),
+    Recipe("flent.flent", _FLENT.format("tcp_upload"), _NETSERVER),
+    Recipe("flent_ping.flent", _FLENT.format("ping"), _NETSERVER),
     Recipe("neper.csv", "tcp_rr -c -H 127.0.0.1 -l 2 -I 0.5 --all-samples={out} -p 50,99,99.9", "tcp_rr"),
     Recipe("neper_one.csv", "tcp_rr -c -H 127.0.0.1 -l 2 -I 1.9 --all-samples={out} -p 50,99,99.9 -F 2 -T 2", "tcp_rr"),
     Recipe("neper_stream.csv", "tcp_stream -c -H 127.0.0.1 -l 1", "tcp_stream --all-samples={out} -I 0.3"),
@@ -124,6 +131,8 @@ RECIPES = (
     Recipe("mtr-json.json", "mtr --json -c 20 -i 0.02 -n 127.0.0.1"),
     Recipe("mtr.txt", "mtr --report -c 5 -i 0.1 -n 127.0.0.1"),
     Recipe("mtr_all.txt", "mtr -w -c 5 -i 0.1 -n -o 'LSDR NBAW VG JMXI' 127.0.0.1"),
+    Recipe("mtr_as.txt", "mtr --report -z -b -c 5 -i 0.1 127.0.0.1"),
+    Recipe("mtr-csv.csv", "mtr --csv -c 20 -i 0.02 -n -o 'LSDR NBAW VG JMXI' 127.0.0.1"),
     Recipe("perf-bench.txt", "perf bench sched pipe -l 20000"),
     Recipe("perf-bench_syscall.txt", "perf bench syscall basic -l 100000"),
     Recipe("perf-bench_epoll.txt", "perf bench epoll wait -t 1 -r 1"),
@@ -134,6 +143,12 @@ RECIPES = (
     Recipe("pgbench_connect.txt", _PGBENCH + "-S -c 2 -t 200 -r -C'", _POSTGRES),
     Recipe("h2load.txt", "h2load --h1 -n 500 -c 4 http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("h2load_errors.txt", "h2load --h1 -n 100 -c 2 http://127.0.0.1:8080/none", _HTTP),
+    Recipe("h2load-json.json", "h2load --h1 -n 200 -c 4 --output-file={out} http://127.0.0.1:8080/BSD", _HTTP),
+    Recipe("h2load_warm.txt", "h2load --h1 -D 2 --warm-up-time 1 -c 2 -t 2 http://127.0.0.1:8080/BSD", _HTTP),
+    Recipe("vegeta.txt", _VEGETA.format("GPL-2", ""), _HTTP),
+    Recipe("vegeta_errors.txt", _VEGETA.format("none", ""), _HTTP),
+    Recipe("vegeta-json.json", _VEGETA.format("GPL-2", "-type=json"), _HTTP),
+    Recipe("vegeta-json_refused.json", _VEGETA.format("GPL-2", "-type=json")),
     Recipe("autocannon.json", "autocannon -c 4 -d 2 --json http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("memtier-text.txt", _MEMTIER, _REDIS),
     Recipe("memtier-text_runs.txt", f"{_MEMTIER} -x 2 --hide-histogram --print-percentiles 50,90,99,99.9", _REDIS),

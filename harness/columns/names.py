@@ -236,7 +236,8 @@ def _rate_unit(text: str) -> tuple[str, str, float]:
                 return " ".join(other for other in words if other != word), "bit/s", _BIT_WORDS[word]
         if words and words[0] in ("kreq", "kreqs", "kops", "mreq", "mreqs", "mops"):
             return "requests", "1/s", 1e3 if words[0][0] == "k" else 1e6
-        return rest or "requests", "1/s", 1.0
+        # Of "1/s" the 1 is left.
+        return "requests" if rest.strip() in ("", "1") else rest, "1/s", 1.0
     return text, "", 1.0
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from harness.formats.jsontext import Json, objects
-from harness.formats.latency import MAX_ERROR_SHARE, level_named, put_latencies
+from harness.formats.latency import count_errors, level_named, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
-from harness.formats.text import Line, amount, ratio
+from harness.formats.text import Line, amount
 
 _GOOD = re.compile(r"2\d\d|3\d\d|OK|SERVING")
 _TIMES = {"min": "Min", "mean": "Avg", "sd": "StdDev", "max": "Max"}
@@ -71,8 +71,4 @@ def _answers(result: Result, codes: Json, total: float | None) -> None:
     counts = {name: codes.number(name) or 0.0 for name in codes.names()}
     bad = {name: count for name, count in counts.items() if count and not _GOOD.fullmatch(name)}
     if counts:
-        result.metrics["errors"] = sum(bad.values())
-    share = ratio(sum(bad.values()), total)
-    if bad and (share is None or share > MAX_ERROR_SHARE):
-        listed = ", ".join(f"{count:,.0f} x {name}" for name, count in bad.items())
-        result.doubt(f"fortio: of {total or 0:,.0f} answers {listed}; latencies are also those of errors")
+        count_errors(result, {f"x {name}": count for name, count in bad.items()}, total)

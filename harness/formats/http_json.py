@@ -42,7 +42,7 @@ class OhaJson(Format):
                     values[name] = levels.number(text)
             answers = _counts(document.at("statusCodeDistribution"))
             failed = _counts(document.at("errorDistribution"))
-            requests = sum(answers.values()) or None
+            requests = sum(answers.values()) if answers or failed else None
             result.metrics |= {"requests": requests, "rate_rps": summary.number("requestsPerSec")}
             result.metrics["elapsed_s"] = summary.number("total")
             bad = {f"x {code}": count for code, count in answers.items() if code[:1] not in "23"}
@@ -121,7 +121,9 @@ class AutocannonJson(Format):
             errors = {name: count for name in names if (count := document.number(name)) is not None}
             # Its errors count the time-outs as well.
             errors["errors"] = max(0.0, errors.get("errors", 0.0) - errors.get("timeouts", 0.0))
-            count_errors(result, errors, requests)
+            # Answers alone are its requests.
+            lost = errors["errors"] + errors.get("timeouts", 0.0)
+            count_errors(result, errors, None if requests is None else requests + lost)
             times = document.at("latency")
             values = {ours: times.number(theirs) for ours, theirs in _AUTOCANNON.items()}
             coarse = [name for name, value in values.items() if value == 0 and name != "sd"]

@@ -14,6 +14,7 @@ _AB = re.compile(rf"^([A-Z][A-Za-z0-9 -]{{3,40}}): +({NUMBER})(?: |$)")
 _AB_TOTAL = re.compile(rf"^Total: +({NUMBER}) +({NUMBER}) +({NUMBER}) +({NUMBER}) +({NUMBER})\s*$")
 _AB_LEVEL = re.compile(rf"^ +(\d{{1,3}})% +({NUMBER})\b")
 _AB_ERRORS = ("Failed requests", "Non-2xx responses")
+_AB_LENGTH = re.compile(r"^ +\(Connect: \d+, Receive: \d+, Length: (\d{1,15}), Exceptions: \d+\)")
 _AB_VERSION = re.compile(r"^This is ApacheBench, Version (\S{1,20})")
 
 _SECONDS = {"secs": 1.0, "sec": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -21,7 +22,8 @@ _HEY = re.compile(
     rf"^  (Count|Total|Slowest|Fastest|Average|Requests/sec|Size/request):\s+({NUMBER})"
     r"(?: ?(secs?|[mun\u00b5]?s)| bytes| B)?\s*$"
 )
-_HEY_LEVEL = re.compile(rf"^  (\d{{1,2}}(?:\.\d+)?) ?% in ({NUMBER}) (secs?|[mun\u00b5]?s)\b")
+# hey 0.1.5 prints two per cent signs.
+_HEY_LEVEL = re.compile(rf"^  (\d{{1,2}}(?:\.\d+)?) ?%{{1,2}} in ({NUMBER}) (secs?|[mun\u00b5]?s)\b")
 # Programs that print as hey does, by what hey has not.
 _ALIKE = (("  Success rate:", "oha"), ("  Count:", "ghz"))
 _HEY_STATUS = re.compile(r"^  \[(\d{3})\]\s+(\d{1,15}) responses")
@@ -40,6 +42,7 @@ class AbReport(Format):
     conversions = (
         "ab's latencies are those of its row Total, connecting included, in whole ms: one of 0 is left out",
         "ab's Kbytes are 1024 bytes",
+        "answers that ab calls failed for their length alone (another than the first one's) are no errors",
     )
     accounts = True
 
@@ -63,6 +66,8 @@ class AbReport(Format):
             elif (match := _AB_LEVEL.search(line.text)) and (name := level_named(float(match[1]))):
                 line.search(_AB_LEVEL)
                 values[name] = amount(match[2])
+            elif match := line.search(_AB_LENGTH):
+                errors["Failed requests"] = max(0.0, errors.get("Failed requests", 0.0) - float(match[1]))
             else:
                 _ab_line(result, errors, line)
         yield _finished(result, {name: value and value * 1e3 for name, value in values.items()}, errors)
@@ -94,7 +99,7 @@ class HeyReport(Format):
     name = "hey"
     title = "reports of hey, and of oha and ghz, which print alike; their CSV is read by compare"
     one_run = "a report"
-    tried = "hey 0.1.4; oha and ghz by look-alikes"
+    tried = "hey 0.1.4, 0.1.5; oha and ghz by look-alikes"
     unknown = "connections and the rate that was asked for: they are on its command line alone"
     conversions = (
         "hey's latencies count from the sending, in s with four decimals; those of ghz and oha have their unit",
@@ -163,5 +168,7 @@ def _finished(result: Result, values: dict[str, float | None], errors: dict[str,
         put_latencies(result, known, "rtt", requests)
         result.environment["latency_from"] = "sent"
     if errors:
-        count_errors(result, errors, requests)
+        # What hey and oha could not send at all is in no other count of theirs.
+        apart = errors.get("Failed requests", 0.0) if result.workload["kind"] in ("hey", "oha") else 0.0
+        count_errors(result, errors, (requests or 0.0) + apart)
     return result

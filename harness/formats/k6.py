@@ -13,11 +13,13 @@ from harness.formats.text import NUMBER, Line, amount, duration_us
 _KINDS = ("http_req", "grpc_req")
 _STATS = {"avg": "mean", "min": "min", "med": "p50", "max": "max"}
 _LEVEL = re.compile(r"p\((\d{1,2}(?:\.\d+)?)\)")
-_TREND = re.compile(r"^\s*(http|grpc)_req_duration\.*: (.*)$")
+# A metric with a threshold begins with a mark that says whether it was kept.
+_MARK = r"^\s*(?:(?:[✓✗]|âœ.) *)?"
+_TREND = re.compile(_MARK + r"(http|grpc)_req_duration\.*: (.*)$")
 _STAT = re.compile(r"(avg|min|med|max|p\([\d.]+\))=(\S+)")
-_REQUESTS = re.compile(rf"^\s*(?:http_reqs|grpc_reqs)\.*: (\d{{1,15}}) +({NUMBER})/s")
+_REQUESTS = re.compile(_MARK + rf"(?:http_reqs|grpc_reqs)\.*: (\d{{1,15}}) +({NUMBER})/s")
 _FAILED = re.compile(
-    r"^\s*http_req_failed\.*: +[\d.]+% +(?:✓|âœ“)? ?(\d{1,15})(?: out of (\d{1,15})| +(?:✗|âœ—) ?(\d{1,15}))"
+    _MARK + r"http_req_failed\.*: +[\d.]+% +(?:✓|âœ“)? ?(\d{1,15})(?: out of (\d{1,15})| +(?:✗|âœ—) ?(\d{1,15}))"
 )
 
 
@@ -65,7 +67,7 @@ class K6Text(Format):
 
     def sniff(self, head: Head) -> bool:
         """By the row of a metric."""
-        return bool(re.search(r"(?m)^\s*(http|grpc)_req_duration\.*: avg=", head.text))
+        return bool(re.search(rf"(?m){_TREND.pattern}", head.text))
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result: a test has one summary."""

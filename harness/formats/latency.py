@@ -60,15 +60,17 @@ def put_latencies(result: Result, values: Mapping[str, float | None], basis: Mea
 def count_errors(result: Result, errors: Mapping[str, float], requests: float | None, alone: bool = False) -> None:
     """Write how many answers were none, by kind; suspect beyond MAX_ERROR_SHARE, for latencies are also theirs.
 
-    requests: answers in all, None where that is not known. alone: latencies are those of good answers only.
+    requests: all that were made, answered or not, None where that is not known; where none had a good answer, the run
+    failed. alone: latencies are those of good answers only.
     """
     bad = sum(errors.values())
     result.metrics["errors"] = bad
     if bad and not (requests and bad <= MAX_ERROR_SHARE * requests):
         parts = ", ".join(f"{count:,.0f} {name}" for name, count in errors.items() if count)
         of_all = f" of {requests:,.0f} requests" if requests else ""
-        why = "" if alone else "; latencies are also those of errors"
-        result.doubt(plain(f"{result.workload['kind']}: {parts}{of_all}{why}"))
+        none = bool(requests) and bad >= (requests or 0.0)
+        why = "; none had a good answer" if none else "" if alone else "; latencies are also those of errors"
+        (result.fail if none else result.doubt)(plain(f"{result.workload['kind']}: {parts}{of_all}{why}"))
 
 
 def of_values(times: npt.NDArray[np.float64]) -> dict[str, float | None]:

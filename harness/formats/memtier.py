@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.formats.hdrcodec import CodecError, decode
 from harness.formats.jsontext import Json, objects
-from harness.formats.latency import LEVELS, put_latencies, weighted_quantile
+from harness.formats.latency import LEVELS, count_errors, put_latencies, weighted_quantile
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, amount, ratio
 
@@ -63,6 +63,16 @@ def _result(document: Json, note: Note) -> Result:
     }
     put_latencies(result, _latencies(totals, note), "rtt", requests)
     result.environment["latency_from"] = "sent"
+    if requests == 0:
+        result.fail("memtier: no request was answered")
+    elif errors := totals.number("Connection Errors"):
+        count_errors(result, {"connection errors": errors}, None if requests is None else requests + errors)
+    each, connections = document.number("configuration", "requests"), result.workload.get("connections")
+    runs = document.number("configuration", "run_count") or 1.0
+    asked = each * float(connections) * runs if each and connections else 0.0
+    if requests and (stats.text("Runtime", "Interrupted") == "true" or requests < asked):
+        of_all = f", of {asked:,.0f} that were asked for" if asked else ""
+        result.doubt(f"memtier: it ended early, after {requests:,.0f} requests{of_all}")
     return result
 
 

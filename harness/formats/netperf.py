@@ -98,7 +98,7 @@ class NetperfOmni(Format):
     name = "netperf"
     title = "netperf: plain tables, omni output (-o with its header, -k, -O), the histogram of -v 2"
     one_run = "a result; a file may hold several"
-    tried = "2.7.1"
+    tried = "2.7.0, 2.7.1"
     unknown = "the protocol and test where neither a banner nor PROTOCOL and DIRECTION are there"
     conversions = (
         "netperf latencies of request/response tests are whole round trips, as recorded",

@@ -21,12 +21,13 @@ _ENDS = ("over:", "count:", "min:", "avg:", "max:")
 
 @dataclass
 class _Column:
-    """All CPUs of one kind together. counts by index; sums of the closing lines."""
+    """All CPUs of one kind together. counts by index; sums of the closing lines; mean: of all samples, where told."""
 
     counts: defaultdict[float, float] = field(default_factory=lambda: defaultdict(float))
     over: float = 0.0
     total: float = 0.0
     weighted: float = 0.0
+    mean: float | None = None
     least: list[float] = field(default_factory=list)
     most: list[float] = field(default_factory=list)
 
@@ -52,6 +53,7 @@ class RtlaHistogram(Format):
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result per kind of column."""
         unit, elapsed, kind, words = 1.0, 0.0, "rtla", []  # type: float, float, str, list[str]
+        summed = False
         columns: dict[str, _Column] = {}
         for line in lines:
             if match := line.search(_TITLE):
@@ -65,7 +67,10 @@ class RtlaHistogram(Format):
                 words = [word.partition("-")[0] for word in line.text.split()[1:]]
                 line.use()
                 note(line.number, f"{NOT_USED}which CPU a column is of: all of a kind are taken together")
-            elif words and _row(line, words, columns):
+            elif line.text.startswith("ALL:"):
+                # Newer versions close with the same lines for all CPUs together.
+                words, summed = line.text.split()[1:], True
+            elif words and (_mean if summed else _row)(line, words, columns):
                 line.use()
         for word, column in columns.items():
             yield _result(kind, word, column, unit, elapsed, note)
@@ -97,6 +102,16 @@ def _row(line: Line, words: list[str], columns: dict[str, _Column]) -> bool:
     return True
 
 
+def _mean(line: Line, words: list[str], columns: dict[str, _Column]) -> bool:
+    """Is it the mean of all CPUs, with its decimals: the only one of these lines that tells more than others do?"""
+    first, *cells = line.text.split() or [""]
+    if first != "avg:" or len(cells) != len(words) or "." not in line.text:
+        return False
+    for word, cell in zip(words, cells, strict=True):
+        columns.setdefault(word, _Column()).mean = amount(cell)
+    return True
+
+
 def _result(kind: str, word: str, column: _Column, unit: float, elapsed: float, note: Note) -> Result:
     result = Result(_WORDS.get(word, word.lower()), workload={"kind": "rtla", "mode": kind})
     indexes = sorted(column.counts)
@@ -113,7 +128,9 @@ def _result(kind: str, word: str, column: _Column, unit: float, elapsed: float, 
     values = of_buckets([(index + width) * unit for index in indexes], counts, column.over)
     values |= {"min": min(column.least, default=None), "max": max(column.most, default=None)}
     values |= {name: None if (value := values[name]) is None else value * unit for name in ("min", "max")}
-    if not column.over:
+    if column.mean is not None:
+        values["mean"] = column.mean * unit
+    elif not column.over:
         middle = sum((index + width / 2) * count for index, count in zip(indexes, counts, strict=True))
         values["mean"] = middle / total * unit
     put_latencies(result, values, "wakeup", total)

@@ -79,7 +79,7 @@ def _finished(result: Result, values: dict[str, float | None], basis: Measured) 
     requests = result.metrics.get("requests")
     result.metrics["rate_rps"] = ratio(requests, result.metrics.get("elapsed_s"))
     if (errors := result.metrics.get("errors")) is not None:
-        count_errors(result, {"ignored errors": errors}, requests)
+        count_errors(result, {"ignored errors": errors}, None if requests is None else requests + errors)
     if basis == "wakeup":
         result.left_out += [f"latency {name} {value} ms: of work, and of no request" for name, value in values.items()]
         return result

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from harness.formats.jsontext import objects
 from harness.formats.latency import count_errors, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
-from harness.formats.text import Line, amount, duration_us
+from harness.formats.text import Line, amount, duration_us, ratio
 
 _TIMES = {"min": "min", "mean": "mean", "50th": "p50", "90th": "p90", "95th": "p95", "99th": "p99", "max": "max"}
 _ROW = re.compile(r"^(Requests|Duration|Latencies|Bytes In|Success|Status Codes) +\[([^\]]+)\] +(\S.*)$")
@@ -21,10 +21,11 @@ class VegetaJson(Format):
     name = "vegeta-json"
     title = "vegeta report -type=json"
     one_run = "a JSON document"
-    tried = "look-alikes of its published results"
+    tried = "12.2.0, 12.8.4"
     unknown = "connections, and whether the rate was held: achieved_rps is what was sent"
     conversions = (
         "vegeta's latencies count from the sending; rate_rps is its throughput, good answers until the last one came",
+        "vegeta before 12.3 prints no throughput: it is computed from its codes and seconds",
     )
     tells_its_end = True
     accounts = True
@@ -53,7 +54,7 @@ class VegetaText(Format):
     name = "vegeta"
     title = "vegeta's report (text); its CSV and binary results: write them as a report"
     one_run = "a report"
-    tried = "look-alikes of its published results"
+    tried = "12.2.0, 12.8.4"
     unknown = VegetaJson.unknown
     conversions = VegetaJson.conversions
     accounts = True
@@ -100,10 +101,17 @@ def _result(figures: dict[str, float | None], values: dict[str, float], codes: d
     result = Result(workload={"kind": "vegeta", "protocol": "tcp", "loop": "open"})
     result.metrics |= {name: value for name, value in figures.items() if value is not None}
     requests = figures.get("requests")
+    bad = {f"x {code}": count for code, count in codes.items() if code[:1] not in "23"}
     if codes:
-        bad = {f"x {code}": count for code, count in codes.items() if code[:1] not in "23"}
         count_errors(result, bad, requests)
-    if values:
+        good = ", ".join(f"{code}:{count:.0f}" for code, count in codes.items() if f"x {code}" not in bad)
+        result.left_out += [f"good answers, code by code: {good}"] if good else []
+        if figures.get("rate_rps") is None:
+            result.metrics["rate_rps"] = ratio(sum(codes.values()) - sum(bad.values()), figures.get("elapsed_s"))
+    if list(codes) == ["0"]:
+        listed = ", ".join(f"{name} {values[ours]:g}" for name, ours in _TIMES.items() if ours in values)
+        result.left_out.append(f"latencies (us) of requests that were not answered: {listed}")
+    elif values:
         put_latencies(result, values, "rtt", requests)
         result.environment["latency_from"] = "sent"
     return result

@@ -175,7 +175,9 @@ class _Report:
             status = metrics.get("errors")
             parts = [f"{status:,.0f} answers that are not 2xx or 3xx", *parts] if status else parts
             of_all = f"of {requests:,.0f} requests: " if requests else ""
-            result.doubt(plain(f"wrk: {of_all}{', '.join(parts)} errors; latencies are also those of errors", 400))
+            none = bool(requests) and (status or 0.0) >= (requests or 0.0)
+            why = "none had a good answer" if none else "latencies are also those of errors"
+            (result.fail if none else result.doubt)(plain(f"wrk: {of_all}{', '.join(parts)} errors; {why}", 400))
         return result
 
 

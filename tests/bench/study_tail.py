@@ -1,20 +1,19 @@
 """Injected truth for `pollbench explain`: what was done to requests, against what each slow one is said to have met.
 
 Needs root, and a host as quiet as can be had: `python -m tests.bench.study_tail [NAME...]` prints a table in markdown.
-Both ends run under SCHED_FIFO, so that what else the host has to do (SCHED_OTHER) cannot take their CPUs.
+Both ends run under SCHED_FIFO, so that what else the host has to do (SCHED_OTHER) cannot take their CPUs. With --in-vm
+the runs are made in guests, in model time, where nobody else is: those injections that a file can say.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
+import subprocess
 import sys
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.tail.causes import Account, Slow, account
+from harness.analysis.tail.cell import parse_above, tails
 from harness.analysis.tail.trace import requests_of, trace_of
 from harness.kernel import journal
 from harness.plan import make_plan
@@ -29,9 +29,13 @@ from harness.run.measure import measure
 from harness.run.tracing import Tracer
 from harness.signals import stop_on_signals
 from harness.spec.load import load_experiment
+from harness.store import ResultSet
 from harness.store.samples import read_columns
 from harness.store.trace import EVENT_DTYPE, EVENTS_FILE, META_FILE, read_meta
+from tests.bench import tail_injectors
+from tests.experiment import NO_NOISE_LIMITS
 
+_POLLBENCH = (sys.executable, "-m", "harness")
 _FIFO = {"process": {"policy": "fifo", "priority": 10}}
 _PAIR = {"nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}}, "links": [{"between": ["client", "server"]}]}
 _PING = {"kind": "ping-pong", "from": "client", "to": "server", "warmup": "100ms", "duration": "2s"}
@@ -45,6 +49,8 @@ GROUPS = {
         slow.cause.kind == "softirq" or (slow.cause.kind == "behind" and slow.cause.who.startswith("ksoftirqd"))
     ),
     "stopped": lambda slow: slow.cause.kind == "stopped",
+    "interrupt": lambda slow: slow.cause.kind in ("irq", "interrupted"),
+    "fault": lambda slow: slow.cause.kind == "fault",
     "another program": lambda slow: slow.cause.kind == "behind",
     "idle, silent, stolen": lambda slow: slow.cause.kind in ("idle", "silent", "stolen"),
     "not explained": lambda slow: slow.cause.kind == "own",
@@ -54,12 +60,21 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Injection:
-    """One experiment and what it does to some requests. above_us: what only they take; expects: a key of GROUPS."""
+    """One experiment and what it does to some requests. above_us: what only they take; expects: a key of GROUPS.
+
+    disturb: while requests are measured, with the task ids by program; around: the whole run, with a directory.
+    """
 
     expects: str
     above_us: float
     document: Mapping[str, Any]
     disturb: Any = None
+    around: Any = None
+
+    @property
+    def plain(self) -> bool:
+        """Does the experiment file say all of it?"""
+        return self.disturb is None and self.around is None
 
 
 def _hog(kind: str, **more: Any) -> Injection:
@@ -67,38 +82,6 @@ def _hog(kind: str, **more: Any) -> Injection:
     hogs = {"on": "server.cpus", "kind": kind, "threads": 1, "load": "10%", "period": "20ms"}
     document = {"workload": _PING, "contention": {**hogs, "policy": "fifo", "priority": 20, **more}}
     return Injection("hog", 1000, document)
-
-
-@contextmanager
-def _stopping(pids: Mapping[str, Sequence[int]]) -> Iterator[None]:
-    """SIGSTOP for 3 ms, again and again."""
-    (pid,), over = pids["server"], threading.Event()
-
-    def stop() -> None:
-        while not over.wait(0.05):
-            os.kill(pid, signal.SIGSTOP)
-            over.wait(0.003)
-            os.kill(pid, signal.SIGCONT)
-
-    with _beside(stop, over):
-        yield
-
-
-@contextmanager
-def _beside(work: Any, over: threading.Event) -> Iterator[None]:
-    """The work in a thread of higher priority than both ends, until the block ends."""
-
-    def run() -> None:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(30))
-        work()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 _FLOOD_NODES = {**_PAIR["nodes"], "flood": {"cpus": "0"}, "sink": {"cpus": "1"}}  # type: ignore[dict-item]
@@ -119,7 +102,7 @@ INJECTIONS: dict[str, Injection] = {
     ),
     "deferral": Injection(
         "deferral",
-        2500,
+        3500,
         {
             "workload": _OPEN,
             "settings": {"*": {**_FIFO, "coalesce": {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "2ms"}}},
@@ -127,7 +110,7 @@ INJECTIONS: dict[str, Injection] = {
     ),
     "flood of softirqs": Injection(
         "softirq",
-        400,
+        150,
         {
             "topology": {"nodes": _FLOOD_NODES, "links": [*_PAIR["links"], {"between": ["flood", "sink"]}]},
             "workload": None,
@@ -138,7 +121,19 @@ INJECTIONS: dict[str, Injection] = {
             "settings": {"client": _FIFO, "server": _FIFO, "sink": {"rps": {"cpus": "1"}}},
         },
     ),
-    "SIGSTOP": Injection("stopped", 1500, {"workload": _PING}, _stopping),
+    "SIGSTOP": Injection("stopped", 1500, {"workload": _PING}, tail_injectors.stopping),
+    "interrupts from a CPU": Injection(
+        "interrupt",
+        500,
+        {"workload": {**_PING, "kind": "load", "service": {"distribution": "fixed", "time": "300us"}}},
+        tail_injectors.interrupting,
+    ),
+    "page faults": Injection(
+        "fault",
+        700,
+        {"workload": {**_PING, "kind": "load", "stall": "2ms", "stall_every": "50ms"}},
+        around=tail_injectors.faulting,
+    ),
 }
 
 
@@ -165,7 +160,7 @@ def traced(injection: Injection, place: Path) -> tuple[Account, float]:
     file.write_text(json.dumps({key: value for key, value in document.items() if value is not None}))
     (run,) = make_plan(load_experiment(file)).runs
     files: dict[str, bytes] = {}
-    with stop_on_signals() as stopper:
+    with stop_on_signals() as stopper, injection.around(place) if injection.around else nullcontext():
         measured = measure(run.spec(), stopper, files, tracer=_Disturbing(disturb=injection.disturb))
     (place / EVENTS_FILE).write_bytes(files[EVENTS_FILE])
     meta = read_meta(files[META_FILE])
@@ -179,28 +174,57 @@ def traced(injection: Injection, place: Path) -> tuple[Account, float]:
     return account(trace_of(events, meta, requests), requests, 1000 * injection.above_us), len(requests) / answered
 
 
+def in_guests(names: Sequence[str], place: Path) -> Iterator[tuple[str, Account, float]]:
+    """One traced run of each in guests: as `traced`."""
+    short = {name: _shortened(INJECTIONS[name].document) for name in names}
+    keys = {name: name.replace(" ", "-").replace("'", "") for name in names}
+    whole = {"name": "truth", "topology": _PAIR, "settings": {"*": _FIFO}, "repeat": 1, "checks": NO_NOISE_LIMITS}
+    file = place / "truth.yaml"
+    file.write_text(json.dumps(whole | {"cases": {keys[name]: document for name, document in short.items()}}))
+    subprocess.run([*_POLLBENCH, "vm", "run", file, "-o", place, "--explain"], stdout=subprocess.DEVNULL)
+    made = ResultSet.latest(place, "truth")
+    assert made is not None
+    for name in names:
+        (tail,) = tails(made, parse_above(f"{INJECTIONS[name].above_us:g}us"), [keys[name]])
+        assert tail.account is not None, tail.refused
+        yield name, tail.account, tail.joined
+
+
+def _shortened(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A second of traffic takes ten in model time."""
+    brief = {"warmup": "20ms", "duration": "500ms"}
+    cut = {"workload": {**document["workload"], **brief}} if document.get("workload") else {}
+    return {**document, **cut}
+
+
 def group(slow: Slow) -> str:
     """What a slow request is said to have met, by GROUPS."""
     return next((name for name, fits in GROUPS.items() if fits(slow)), "other")
 
 
-def main(names: Sequence[str]) -> None:
+def main(words: Sequence[str]) -> None:
     """Make every injection, or those named, and print what was said of its slow requests."""
+    names = [word for word in words if word != "--in-vm"]
     print("| injected | slow | joined | right | wrong | said |\n|---|---|---|---|---|---|")
     with journal.host_lock(), tempfile.TemporaryDirectory() as place:
-        for name in names or INJECTIONS:
-            injection = INJECTIONS[name]
-            made, joined = traced(injection, Path(place))
-            said = Counter(map(group, made.slow))
-            count = max(1, len(made.slow))
-            # Another program that had the CPU is no mistake: the host has such, and the events name it.
-            honest = ("another program", "idle, silent, stolen", "not explained", injection.expects)
-            wrong = sum(number for word, number in said.items() if word not in honest)
-            words = ", ".join(f"{word} {number}" for word, number in said.most_common())
-            right = 100 * said[injection.expects] / count
-            print(
-                f"| {name} | {len(made.slow)} | {joined:.2%} | {right:.1f} % | {100 * wrong / count:.1f} % | {words} |"
-            )
+        if "--in-vm" in words:
+            told = [name for name, one in INJECTIONS.items() if "workload" in one.document and one.plain]
+            results = in_guests(names or told, Path(place))
+        else:
+            results = ((name, *traced(INJECTIONS[name], Path(place))) for name in names or INJECTIONS)
+        for name, made, joined in results:
+            print(_row(name, made, joined), flush=True)
+
+
+def _row(name: str, made: Account, joined: float) -> str:
+    expects, said = INJECTIONS[name].expects, Counter(map(group, made.slow))
+    count = max(1, len(made.slow))
+    # Another program that had the CPU is no mistake: the host has such, and the events name it.
+    honest = ("another program", "idle, silent, stolen", "not explained", expects)
+    wrong = 100 * sum(number for word, number in said.items() if word not in honest) / count
+    words = ", ".join(f"{word} {number}" for word, number in said.most_common())
+    right = 100 * said[expects] / count
+    return f"| {name} | {len(made.slow)} | {joined:.2%} | {right:.1f} % | {wrong:.1f} % | {words} |"
 
 
 if __name__ == "__main__":

@@ -113,11 +113,11 @@ HEY = log(
 
 @pytest.mark.parametrize(
     ("text", "column", "median"),
-    [(K6, "latency_p50", 0.0013), (OHA, "rtt_p50_us", 1300), (HEY, "rtt_p50_us", 1300)],
+    [(K6, "rtt_p50_us", 1.3), (OHA, "rtt_p50_us", 1300), (HEY, "rtt_p50_us", 1300)],
     ids=["k6", "oha", "hey"],
 )
 def test_logs_of_requests_with_their_parts_are_one_run(tmp_path: Path, text: str, column: str, median: float) -> None:
-    """Their programs' manuals say that oha and hey print seconds; k6's column has figures of all kinds."""
+    """Their programs' manuals say that oha and hey print seconds, and k6 milliseconds."""
     (tmp_path / "one.csv").write_text(text)
     runs, reading = read(tmp_path / "one.csv")
     assert len(runs) == 1 and runs.floats("requests")[0] == 300

@@ -62,15 +62,15 @@ def test_a_log_of_pgbench_has_its_latency_in_time_and_no_other(table: Reader) ->
 
 
 def test_figures_with_times_of_their_own_are_single_requests(table: Reader) -> None:
-    """As k6 writes them: a row for each metric of each request."""
+    """As k6 writes them: a row for each metric of each request, in ms, and some of no request."""
     rows = "".join(
         f"http_reqs,{1_700_000_000 + at},1.0,GET\nhttp_req_duration,{1_700_000_000 + at},{12 + at / 100},GET\n"
-        f"http_req_waiting,{1_700_000_000 + at},{11 + at / 100},GET\n"
+        f"http_req_waiting,{1_700_000_000 + at},{11 + at / 100},GET\nvus,{1_700_000_000 + at},4,\n"
         for at in range(60)
     )
     runs, reading = table("metric_name,timestamp,metric_value,method\n" + rows)
     assert (len(runs), runs["requests"][0]) == (1, 60)
-    assert runs["latency_max"][0] == pytest.approx(12.59)
+    assert runs["rtt_max_us"][0] == pytest.approx(12_590)
     assert "a row a request" in reading.notes
 
 

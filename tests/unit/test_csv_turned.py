@@ -32,6 +32,7 @@ SIDE_BY_SIDE = {
     "units in cells": "Figure;base;busy poll 50\np50;54,9 us;8,4 us\np99;82,3 us;10,9 us\nqps;17200;113800\n",
     "levels": "percentile,base (us),busy poll 50 (us)\n50,54.9,8.4\n99,82.3,10.9\n99.9,120,38\n",
     "what follows": "metric,base,busy poll 50,ratio,Change\np50_us,54.9,8.4,0.2,-85%\np99_us,82.3,10.9,1,2%\n",
+    "what sums up": "metric,base,busy poll 50,average\np50_us,54.9,8.4,31\np99_us,82.3,10.9,46\n",
     "a corner that says what": "Latency (us),base,busy poll 50\nmedian,54.9,8.4\np99,82.3,10.9\nmax,100,40\n",
 }
 
@@ -41,7 +42,20 @@ def test_cases_across_and_figures_down(table: Reader, kind: str) -> None:
     runs, reading = table(SIDE_BY_SIDE[kind])
     assert runs["case"].tolist() == ["base", "busy poll 50"]
     assert runs["rtt_p50_us"].tolist() == [54.9, 8.4] and runs["rtt_p99_us"].tolist() == [82.3, 10.9]
-    assert "its columns are cases and its rows figures" in reading.notes
+    without = {"what follows": ", without ratio, Change", "what sums up": ", without average"}.get(kind, "")
+    assert f"its columns are cases{without} and its rows figures" in reading.notes
+
+
+def test_a_rate_whose_unit_is_in_a_column_of_its_own(table: Reader) -> None:
+    runs, reading = table("metric;unit;A;B;mittel\np50;us;54,9;8,4;31\nqps;1/s;17166;113808;65000\n")
+    assert runs["rate_rps"].tolist() == [17_166, 113_808] and runs["case"].tolist() == ["A", "B"]
+    assert "its columns are cases, without mittel and its rows figures" in reading.notes
+
+
+def test_kernels_are_the_cases_where_nothing_else_is(table: Reader) -> None:
+    runs, _ = table("kernel,run,p99_us\n6.1,1,50\n6.1,2,51\n6.10,1,40\n6.10,2,41\n")
+    assert runs["case"].tolist() == ["6.1", "6.1", "6.10", "6.10"]
+    assert table("kernel,case,p99_us\n6.1,a,50\n6.12,a,51\n")[0]["case"].tolist() == ["a", "a"]
 
 
 def test_a_column_that_the_user_names_is_one_of_the_table_as_it_is(tmp_path: Path) -> None:
@@ -57,6 +71,13 @@ def test_a_figure_in_the_corner_and_runs_down(table: Reader) -> None:
         "busypoll": [8.42, 8.40, 8.51],
     }
     assert [column.name for column in reading.of("repetition")] == ["run"]
+    rates, _ = table("qps,base,busypoll\nrun1,17100,113000\nrun2,17200,113500\n")
+    assert rates["case"].tolist() == ["base", "busypoll"] * 2
+    assert rates["rate_rps"].tolist() == [17_100, 113_000, 17_200, 113_500]
+    # Nothing says what was measured, but the columns bear the names of cases.
+    bare, reading = table("Run,base,poll\n1,54.9,8.42\n2,55.1,8.40\n")
+    assert bare.groupby("case")["value"].apply(list).to_dict() == {"base": [54.9, 55.1], "poll": [8.42, 8.40]}
+    assert "its columns are cases and its rows runs of a figure that it does not name" in reading.notes
 
 
 @pytest.mark.parametrize(
@@ -64,7 +85,9 @@ def test_a_figure_in_the_corner_and_runs_down(table: Reader) -> None:
     [
         "benchmark,score,rank\nmin_heap,5,4\nmax_heap,9,2\n",
         "config,p50_us,p99_us\nmean,5,4\nmax,9,2\n",
-        "run,base,busypoll\n1,54.9,8.42\n2,55.1,8.40\n",
+        "run,cpu,mem\n1,54.9,8.42\n2,55.1,8.40\n",
+        "threads,base,busypoll\n1,54.9,8.42\n2,55.1,8.40\n",
+        "p99 (us),base,busypoll\n64,54.9,8.42\n128,55.1,8.40\n",
         "metric,value\np50_us,5\np99_us,9\n",
         "metric,run1,run2\np50_us,5,6\np99_us,9,10\n",
     ],
@@ -131,6 +154,9 @@ def test_how_long_runs_were_is_no_figure_where_all_were_as_long(table: Reader) -
     # Here it is what was measured, and here the cases differ in it.
     assert table("case,elapsed_s\na,10.01\nb,10.02\n")[1].of("metric")
     assert len(table("case,elapsed_s,p99_us\na,10.1,5\nb,6.1,6\n")[1].of("metric")) == 2
+    # Alike, but no length that anybody chooses; and beside no latency or rate it is what was measured.
+    assert len(table("case,elapsed_s,p99_us\na,10.23,5\nb,10.31,6\n")[1].of("metric")) == 2
+    assert len(table("case,runtime_s,rss_mb\na,10.01,311\nb,10.05,312\n")[1].of("metric")) == 2
 
 
 def test_a_size_called_n_is_swept_and_never_pooled(table: Reader) -> None:

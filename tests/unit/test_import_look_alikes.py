@@ -45,6 +45,18 @@ def test_samples_over_a_histogram_of_rtla_count_as_larger(tmp_path: Path) -> Non
     assert any("add up to" in finding.text for finding in more.findings)
 
 
+def test_the_closing_lines_of_all_cpus_of_a_newer_rtla_count_nothing_twice(tmp_path: Path) -> None:
+    rows = "ALL:        IRQ       Thr\ncount:     1000      1000\nmin:          0         1\n"
+    rows += "avg:       0.95      1.75\nmax:          2        77\n"
+    one_cpu = "\n".join(line[:26] if line[:1] != "#" else line for line in foreign.RTLA.splitlines())
+    reading = reading_of(tmp_path, one_cpu + "\n" + rows)
+    irq, thread = reading.runs
+    assert (irq.metrics["requests"], irq.metrics["wakeup_mean_us"]) == (1000, 0.95)
+    # The mean of all, of those beyond the histogram too, which its rows do not have.
+    assert (thread.metrics["requests"], thread.metrics["wakeup_mean_us"]) == (1000, 1.75)
+    assert not any("add up to" in finding.text for finding in reading.findings)
+
+
 def test_more_samples_than_a_quantile_can_bear_leave_it_blank(tmp_path: Path) -> None:
     text = foreign.RTLA.replace(
         "over:         0        10         0        10", "over:         0       600         0       600"

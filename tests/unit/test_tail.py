@@ -62,7 +62,13 @@ class Bed:
         if not more.get("deferred"):
             self.add(t + 6000, 0, Kind.SWITCH, CLIENT, 0, 1)
         runs = t + 8000 + more.get("runqueue", 0)
-        if more.get("runqueue"):
+        if more.get("caught"):  # it is about to sleep again when it is woken, and another takes its CPU in that switch
+            self.add(t + 3000, 1, Kind.WAKING, 0, SERVER, 1)
+            self.add(t + 3500, 1, Kind.SWITCH, 0, SERVER)
+            self.add(t + 6500, 1, Kind.SWITCH, SERVER, HOG, 1)
+            runs = t + 8000 + more["caught"]
+            self.add(runs, 1, Kind.SWITCH, HOG, SERVER)
+        elif more.get("runqueue"):
             self.add(t + 4000, 1, Kind.SWITCH, 0, HOG)
             self.add(runs, 1, Kind.SWITCH, HOG, SERVER, 0)
         else:
@@ -124,6 +130,7 @@ def bed(**more: int) -> Bed:
     ("met", "kind", "who", "segment", "grade"),
     [
         ("runqueue", "behind", "hog", "request_runqueue", "events"),
+        ("caught", "behind", "hog", "request_runqueue", "events"),
         ("work", "work", "server", "work", "events"),
         ("stopped", "stopped", "killer", "work", "events"),
         ("deferred", "deferred", "", "request_softirq", "events"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
 
+from harness.analysis.tail.interrupts import beyond_handlers, charged
 from harness.analysis.tail.pieces import SEGMENTS, pieces_of
 from harness.analysis.tail.trace import OWN, Cause, Piece, Request, Trace
 
@@ -28,6 +29,7 @@ KINDS: dict[str, str] = {
     "busy": BY_EVENTS,
     "fault": BY_EVENTS,
     "stolen": BY_STEAL,
+    "interrupted": INFERRED,
     "idle": INFERRED,
     "silent": INFERRED,
     "wire": INFERRED,
@@ -103,22 +105,24 @@ class Account:
 def account(trace: Trace, requests: Sequence[Request], threshold_ns: float) -> Account:
     """Explain the requests that took longer than `threshold_ns`, by those that took about as long as the median."""
     latency = np.array([request.received - request.due for request in requests])
-    ordinary = _ordinary(latency)
+    ways = {index: pieces_of(trace, requests[index]) for index in _ordinary(latency)}
+    above = np.flatnonzero(latency > threshold_ns).tolist()
+    ways_of_slow = {index: pieces_of(trace, requests[index]) for index in above}
+    beyond_ns = beyond_handlers(ways.values(), ways_of_slow.values())
     usual: Counter[Cause] = Counter()
     segments: Counter[str] = Counter()
-    for index in ordinary:
-        for piece in pieces_of(trace, requests[index]):
+    for way in ways.values():
+        for piece in charged(way, beyond_ns):
             usual[alike(piece.cause)] += piece.end - piece.begin
             segments[piece.segment] += piece.end - piece.begin
-    count = max(1, len(ordinary))
+    count = max(1, len(ways))
     mean = {cause: ns / count for cause, ns in usual.items()}
-    level = float(latency[ordinary].mean()) if len(ordinary) else 0.0
+    level = float(latency[list(ways)].mean()) if ways else 0.0
     # What a request waited for while the server was busy with another is that one's cause: the eldest come first.
     slow: list[Slow] = []
-    seen: dict[int, Cause] = {}
-    by_number = {request.number: request for request in requests}
-    for index in np.flatnonzero(latency > threshold_ns).tolist():
-        slow.append(_one(trace, requests[index], mean, level, seen, by_number))
+    others = _Others(trace, {request.number: request for request in requests}, beyond_ns)
+    for index, way in ways_of_slow.items():
+        slow.append(_one(requests[index], charged(way, beyond_ns), mean, level, others))
     return Account(
         tuple(slow),
         tuple(_rows(slow)),
@@ -137,21 +141,11 @@ def _ordinary(latency: np.ndarray) -> list[int]:
     return places[:: max(1, len(places) // _MOST_ORDINARY)].tolist()
 
 
-def _one(
-    trace: Trace,
-    request: Request,
-    mean: dict[Cause, float],
-    level: float,
-    seen: dict[int, Cause],
-    by_number: dict[int, Request],
-) -> Slow:
-    pieces = tuple(pieces_of(trace, request))
+def _one(request: Request, way: Sequence[Piece], mean: dict[Cause, float], level: float, others: _Others) -> Slow:
     spent: Counter[Cause] = Counter()
     tasks: defaultdict[Cause, Counter[int]] = defaultdict(Counter)
-    for piece in pieces:
-        cause = piece.cause
-        if cause.kind == "queued":
-            cause = _of_other(trace, cause, seen, by_number)
+    for piece in way:
+        cause = others.cause(piece.cause) if piece.cause.kind == "queued" else piece.cause
         spent[alike(cause)] += piece.end - piece.begin
         tasks[alike(cause)][cause.pid] += piece.end - piece.begin
     more = {cause: spent[cause] - mean.get(cause, 0.0) for cause in set(spent) | set(mean)}
@@ -161,8 +155,8 @@ def _one(
     top = max(more, key=lambda cause: more[cause]) if covered >= _COVERED else OWN
     if tasks[top]:
         top = top._replace(pid=tasks[top].most_common(1)[0][0])
-    seen[request.number] = top
-    return Slow(request, pieces, excess, more, top, KINDS[top.kind], covered)
+    others.seen[request.number] = top
+    return Slow(request, tuple(way), excess, more, top, KINDS[top.kind], covered)
 
 
 def alike(cause: Cause) -> Cause:
@@ -170,17 +164,26 @@ def alike(cause: Cause) -> Cause:
     return cause._replace(pid=0)
 
 
-def _of_other(trace: Trace, cause: Cause, seen: dict[int, Cause], by_number: dict[int, Request]) -> Cause:
-    """What held the server up while it served another request, where that is more than its work."""
-    number = int(cause.who.removeprefix("request "))
-    if number not in seen:
-        other = by_number.get(number)
-        times: Counter[Cause] = Counter()
-        for piece in pieces_of(trace, other) if other else ():
-            if piece.segment == "work":
-                times[piece.cause] += piece.end - piece.begin
-        seen[number] = times.most_common(1)[0][0] if times else cause._replace(who="")
-    return seen[number] if seen[number].kind != "own" else Cause("queued")
+@dataclass
+class _Others:
+    """What the requests met that kept the server from one that waited. seen: by their numbers."""
+
+    trace: Trace
+    by_number: dict[int, Request]
+    beyond_ns: int
+    seen: dict[int, Cause] = field(default_factory=dict)
+
+    def cause(self, queued: Cause) -> Cause:
+        """What held the server up while it served another request, where that is more than its work."""
+        number = int(queued.who.removeprefix("request "))
+        if number not in self.seen:
+            other = self.by_number.get(number)
+            times: Counter[Cause] = Counter()
+            for piece in charged(pieces_of(self.trace, other), self.beyond_ns) if other else ():
+                if piece.segment == "work":
+                    times[piece.cause] += piece.end - piece.begin
+            self.seen[number] = times.most_common(1)[0][0] if times else queued._replace(who="")
+        return self.seen[number] if self.seen[number].kind != "own" else Cause("queued")
 
 
 def _rows(slow: Sequence[Slow]) -> list[Row]:

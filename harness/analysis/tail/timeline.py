@@ -159,6 +159,7 @@ class Task:
         self.begins: list[int] = []
         self.states: list[State] = []
         self.wakings: list[int] = []
+        self._early: int | None = None
         kinds, switches = events["kind"], events["kind"] == Kind.SWITCH
         own = (switches & ((events["pid"] == tid) | (events["a"] == tid))) | (
             (kinds == Kind.WAKING) & (events["a"] == tid)
@@ -181,10 +182,16 @@ class Task:
         how = self.states[-1].how if self.states else ""
         if kind == _WAKING:
             if how == "runs":
+                self._early = ns
                 return
             self.wakings.append(ns)
             state = State("ready", 0, -1)
         elif kind == _HIDDEN or a == self.tid:  # it left an idle CPU unseen: since when it runs, its next event knows
+            if how == "asleep" and self._early is not None:
+                # Woken on its way to sleep, before the switch that says so: it only waited for its CPU since.
+                self.wakings.append(self._early)
+                self.states[-1] = State("ready", 0, cpu)
+            self._early = None
             state = State("runs", 0, cpu)
         else:
             why = b & _STATE_BITS

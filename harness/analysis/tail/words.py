@@ -8,6 +8,7 @@ from harness.analysis.tail.trace import Cause
 _WORDS = {
     "behind": "waited for CPU {cpu} behind {who}",
     "irq": "interrupt {who} on CPU {cpu}",
+    "interrupted": "interrupted by {who} on CPU {cpu}, by far longer than its handler ran",
     "softirq": "softirq {who} on CPU {cpu}",
     "shaper": "waited in the queue of {who}",
     "deferred": "waited for the deferral's timer",
@@ -28,6 +29,7 @@ _ADVICE = {
     "behind": "give the {end} a CPU of its own (process: {{cpus}}, cgroup, host prepare), or let it come first "
     "(process: {{policy: fifo}}, nice)",
     "irq": "move the interrupt to another CPU (irq_affinity)",
+    "interrupted": "a hypervisor makes interrupts dear: move who sends them, or the program, to another CPU",
     "softirq": "move receiving to another CPU (rps, rss, irq_affinity, threaded_napi), or poll (busy_poll)",
     "shaper": "less load on the link, a shorter queue, or one that lets small flows pass (fq_codel, fq)",
     "deferred": "a shorter gro_flush_timeout, or busy polling with prefer_busy_poll, which takes packets before it",

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from harness.tables.reading.account import Mapping
 
 _TIMES_OF_COMMANDS = ("mean", "stddev", "median", "user", "system", "min", "max")
+_TIMES_OF_K6 = (
+    "http_req_duration", "http_req_blocked", "http_req_connecting", "http_req_tls_handshaking", "http_req_sending",
+    "http_req_waiting", "http_req_receiving", "grpc_req_duration", "iteration_duration", "group_duration",
+)  # fmt: skip
 _TIMES_OF_TESTS = ("min", "max", "mean", "stddev", "median", "iqr")
 
 
@@ -15,8 +19,8 @@ _TIMES_OF_TESTS = ("min", "max", "mean", "stddev", "median", "iqr")
 class Program:
     """A program's table. names: columns that no other table has together; says: how it is read, for the notes.
 
-    mapping: what its columns are. swept: how names of parameters begin. refused: why its rows are no runs, and what to
-    do; both empty where they are.
+    mapping: what its columns, or the figures that a column names, are. swept: how names of parameters begin. refused:
+    why its rows are no runs, and what to do; both empty where they are.
     """
 
     name: str
@@ -51,6 +55,30 @@ PROGRAMS = (
         _names("request-start", "DNS+dialup", "request-duration"),
         "times in s",
         Mapping(units={"": "s", "request-duration": "s"}),
+    ),
+    Program(
+        "k6",
+        _names("metric_name", "timestamp", "metric_value"),
+        "times in ms; http_req_duration is the whole request",
+        Mapping(
+            metrics={name: name for name in ("http_req_duration", "grpc_req_duration")},
+            units=dict.fromkeys(_TIMES_OF_K6, "ms"),
+            ignore=(
+                "check",
+                "error",
+                "error_code",
+                "expected_response",
+                "group",
+                "proto",
+                "subproto",
+                "service",
+                "tls_version",
+                "url",
+                "extra_tags",
+                "metadata",
+                "iteration_duration",
+            ),
+        ),
     ),
     Program("hey", _names("response-time", "DNS+dialup", "status-code"), "times in s", Mapping(units={"": "s"})),
     Program(
@@ -123,7 +151,7 @@ def mapping_of(program: Program, names: Sequence[str]) -> Mapping:
         case=asked.case,
         factors=(*asked.factors, *(name for name in names if program.swept and name.startswith(program.swept))),
         metrics=asked.metrics,
-        units={name: unit for name, unit in asked.units.items() if not name or name in names},
+        units={name: unit for name, unit in asked.units.items() if not name or name in names or program.name == "k6"},
         ignore=tuple(name for name in asked.ignore if name in names),
         per=asked.per,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping as Lookup
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ OF_CASE = "of case"
 """The factor that holds what was the case, where another column tells cases apart."""
 
 _SOME, _MANY = 10, 30
-_LASTING = {"elapsed", "duration", "runtime", "length"}
+_LASTING = {"elapsed", "duration", "runtime", "length", "wall"}
+_ROUND = (1, 1.2, 1.5, 1.8, 2, 2.4, 2.5, 3, 3.6, 4, 4.5, 5, 6, 7, 7.2, 7.5, 8, 9)
 _COUNTS = "it counts rows"
 
 
@@ -60,12 +62,13 @@ def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) ->
 
 
 def _without_lengths(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -> list[ColumnRead]:
-    """Where something else is measured, how long runs took, if all took as long, was chosen and is no figure."""
+    """Beside latencies or rates, how long runs took, if all took as long as was chosen, is no figure."""
     if {"run_id", "verdict"} <= {one.name for one in seen}:
         return read  # a table of ours
     lengths = {one.name for one in seen if one.name not in mapping.roles and one.numeric and _is_length(one)}
     constant = {one.name for one in seen if one.constant}
-    if not any(column.role == "metric" and column.name not in lengths | constant for column in read):
+    measured = [one for one in read if one.role == "metric" and one.name not in lengths | constant]
+    if not any(_is_of_network(one) for one in measured):
         return read
     return [
         ColumnRead(column.name, "ignored", guess="how long runs were")
@@ -79,7 +82,20 @@ def _is_length(one: Seen) -> bool:
     name, (low, high) = understood(one.name), one.ends
     words = set(name.words)
     lasting = bool(words & _LASTING) and words <= _LASTING | REPEATS | {"test", "total", "wall", "time", "actual"}
-    return lasting and name.unit in ("", *columns.TO_US) and not name.stat and low > 0 and high <= 1.02 * low
+    timed = lasting and name.unit in ("", *columns.TO_US) and not name.stat
+    # What is chosen is round: 10 s, 30, 90 or 120; what was measured instead would be so by chance alone.
+    return timed and any(0.999 * whole <= low and high <= 1.02 * whole for whole in _chosen(low))
+
+
+def _chosen(low: float) -> list[float]:
+    """The round lengths of no more digits than this."""
+    size = 10.0 ** math.floor(math.log10(1.001 * low)) if low > 0 else 0.0
+    return [lead * size for lead in _ROUND if size]
+
+
+def _is_of_network(column: ColumnRead) -> bool:
+    says = understood(column.name)
+    return says.timed or says.subject in ("rate", "throughput") or column.here in columns.BY_NAME
 
 
 def _named(text: str, mapping: Mapping, units: Lookup[str, str]) -> Name:
@@ -276,6 +292,10 @@ def _with_case(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -
     varied = [name for name in ranked if not texts[name].constant]
     chosen: str | None = next(iter(varied if varied and (not named or texts[named[0]].constant) else named), None)
     if chosen is None:
+        kernels = [at for at, one in enumerate(seen) if read[at].here == "kernel" and not one.constant]
+        for at in kernels:
+            # Runs of several kernels are compared, where nothing else is: as one case they would be pooled.
+            read[at] = ColumnRead(seen[at].name, "case", "case", guess="nothing else tells cases apart")
         return read
     guess = "" if rank(chosen) < len(CASES) else "the text that varies"
     return [ColumnRead(chosen, "case", "case", guess=guess) if one.name == chosen else one for one in read]

@@ -127,6 +127,10 @@ def _from_long(
     others = frame.drop(columns=[name for name in (metric, value, stated) if name])
     keys = _keys(others, mapping, units)
     groups = others.groupby(keys, sort=False, dropna=False).ngroup() if keys else pd.Series(0, index=frame.index)
+    if (asked := titles.isin(list(mapping.metrics.values()))).any():
+        # What has other columns than the figure asked for is something else that was logged.
+        kept = groups.isin(groups[asked]).to_numpy()
+        others, groups, titles, values = others[kept], groups[kept], titles[kept], values[kept]
     table = pd.DataFrame({"group": groups, "title": titles, "value": values})
     time = _time_of(others, mapping, units)
     table["again"] = table.groupby(["group", "title"], sort=False).cumcount()

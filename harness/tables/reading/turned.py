@@ -18,6 +18,15 @@ _UNITS = {"unit", "units", "uom"}
 _NAMES_OF_VALUES = {"value", "values", "val", "result", "reading", "measured"}
 
 _DERIVED = {"delta", "diff", "difference", "change", "ratio", "speedup", "improvement"}
+_OF_ROWS = {
+    "average", "avg", "mean", "median", "total", "sum", "overall", "mittel", "mittelwert", "durchschnitt", "summe",
+    "gesamt", "moyenne", "promedio", "media",
+}  # fmt: skip
+_CASES = {
+    "base", "baseline", "before", "after", "control", "default", "vanilla", "stock", "original", "patched", "old",
+    "new", "off", "on", "without", "with", "reference", "ref", "a", "b", "poll", "polling", "busypoll", "napi", "irq",
+}  # fmt: skip
+"""Words that name cases even where nothing says what of them was measured."""
 
 Rows = Sequence[Sequence[str]]
 Turned = tuple[list[str], list[list[str]], str]
@@ -33,10 +42,18 @@ def turned(names: Sequence[str], rows: Rows) -> Turned | None:
         return None
     units = next((at for at, name in enumerate(names) if at and name.lower() in _UNITS), 0)
     cases = [at for at in range(1, len(names)) if at != units and not _DERIVED.intersection(words_of(names[at]))]
+    summed = [at for at in cases if _OF_ROWS.issuperset(words_of(_BRACKETED.sub("", names[at])))]
+    if len(cases) - len(summed) > 1:
+        # What sums up the cases of a row is none of them.
+        cases = [at for at in cases if at not in summed]
     called = [names[at] for at in cases]
     bare = [_BRACKETED.sub("", name) for name in called] if _unit_of(called) else called
     if not bare or not all(map(_says_nothing, bare)):
         return None
+    left_out = [names[at] for at in range(1, len(names)) if at not in (units, *cases)]
+    without = f", without {', '.join(left_out)}" if left_out else ""
+    if len(cases) > 1 and not units and _are_runs([row[0].strip() for row in rows]):
+        return _of_runs(names, rows, cases, bare, without)
     labels = _labels(names[0], [row[0].strip() for row in rows])
     if len(set(labels)) < len(labels) or not all(labels):
         return None
@@ -47,11 +64,23 @@ def turned(names: Sequence[str], rows: Rows) -> Turned | None:
         labels = [label if understood(label).unit else f"{label} ({unit})" for label in labels]
     if 2 * sum(map(_is_figure, labels)) >= len(labels) and any(map(_is_sure, labels)) and not understood(names[0]).stat:
         made = [[name, *(row[at] for row in rows)] for name, at in zip(bare, cases, strict=True)]
-        return ["case", *labels], made, "its columns are cases and its rows figures"
-    if len(cases) > 1 and not units and _is_sure(names[0]) and _are_runs(labels):
-        made = [[name, row[0], row[at]] for row in rows for name, at in zip(bare, cases, strict=True)]
-        return ["case", "run", names[0]], made, f"its columns are cases and its rows runs of {names[0]}"
+        return ["case", *labels], made, f"its columns are cases{without} and its rows figures"
     return None
+
+
+def _of_runs(
+    names: Sequence[str], rows: Rows, cases: Sequence[int], called: Sequence[str], without: str
+) -> Turned | None:
+    """A row a run: the corner names the figure, or numbers the runs of cases whose names say that they are cases."""
+    figure = names[0]
+    if not _is_sure(figure):
+        known = any(_CASES.intersection(words_of(name)) for name in called)
+        if not known or not REPEATS.issuperset(words_of(figure) or [""]):
+            return None
+        figure = "value"
+    made = [[name, row[0], row[at]] for row in rows for name, at in zip(called, cases, strict=True)]
+    of = figure if figure == names[0] else "a figure that it does not name"
+    return ["case", "run", figure], made, f"its columns are cases{without} and its rows runs of {of}"
 
 
 def text_of(names: Sequence[str], rows: Rows, delimiter: str, line: int) -> bytes:
@@ -114,6 +143,10 @@ def _is_sure(label: str) -> bool:
 
 
 def _are_runs(labels: Sequence[str]) -> bool:
-    """Do all but perhaps the last, which may sum the others up, number repetitions: run1, rep 2?"""
+    """Do all but perhaps the last, which may sum the others up, number repetitions: 1, run1, rep 2?"""
+    numbers = [int(label) for label in labels if label.isdecimal()]
+    # 64 and 128 are sizes.
+    if len(numbers) > 1 and len(numbers) >= len(labels) - 1 and numbers[0] in (0, 1):
+        return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     called = [set(words_of("".join(char for char in label if not char.isdigit()))) for label in labels[:-1]]
     return bool(called) and all(words and words <= REPEATS for words in called)
