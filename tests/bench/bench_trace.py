@@ -1,7 +1,8 @@
 """What `trace: tail` costs: traced and untraced runs in turn, and how long a million events take to explain.
 
 Ratios are of the two runs of one round, so that what the host does over minutes drops out; shown are their median and
-quartiles. Both ends run under SCHED_FIFO.
+quartiles. Both ends run under SCHED_FIFO. With --groups the events are taken
+group by group: what every one costs alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,8 @@ from harness.analysis.tail.trace import requests_of, trace_of
 from harness.kernel import journal
 from harness.plan import make_plan
 from harness.run.measure import measure
-from harness.run.tracing import Tracer
+from harness.run.tracing import Tracer, instance
+from harness.run.tracing import events as tracing_events
 from harness.signals import stop_on_signals
 from harness.spec.load import load_experiment
 from harness.store.samples import read_columns
@@ -28,6 +32,17 @@ from harness.store.trace import EVENT_DTYPE, EVENTS_FILE, META_FILE, read_meta
 from tests.experiment import document
 
 FIFO = {"process": {"policy": "fifo", "priority": 10}}
+GROUPS = {
+    "switch": ("sched/sched_switch",),
+    "waking": ("sched/sched_waking",),
+    "runtime": ("sched/sched_stat_runtime",),
+    "softirq": ("irq/softirq_",),
+    "interrupts": ("irq/irq_", "irq_vectors/"),
+    "rest": ("exceptions/", "signal/", "timer/"),
+    "all": ("",),
+}
+"""By what the names of their events begin with."""
+RING_KB = 8192
 CASES = {"base": {}, "busypoll50": {"settings": {"*": {"busy_poll": {"usecs": 50}}}}}
 
 
@@ -36,6 +51,41 @@ def taken(run: Any, stopper: Any, traced: bool) -> tuple[Any, dict[str, bytes]]:
     files: dict[str, bytes] = {}
     measured = measure(run.spec(), stopper, files, tracer=Tracer() if traced else None)
     return measured.samples, files
+
+
+class _Grouped(Tracer):
+    """Traces the events of one group, and keeps none: only what they cost is of interest."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__()
+        self.group = group
+
+    @contextmanager
+    def window(self, spec: Any, testbed: Any, journal: Any, cpus: Any, pids: Any) -> Iterator[None]:
+        filters, _ = tracing_events.chosen(sorted({pid for of_it in pids.values() for pid in of_it}), ())
+        mine = {name: text for name, text in filters.items() if name.startswith(GROUPS[self.group])}
+        with instance(journal) as trace:
+            trace.set_up(mine, sorted(cpus), RING_KB)
+            trace.on()
+            try:
+                yield
+            finally:
+                trace.off()
+
+
+def by_group(run: Any, stopper: Any, rounds: int) -> Iterator[str]:
+    """What each group costs alone: in every round all groups and an untraced run, another first in each."""
+    arms: list[str] = ["", *GROUPS]
+    p50 = np.zeros((rounds, len(arms)))
+    for number in range(rounds):
+        for at in np.roll(np.arange(len(arms)), number):
+            tracer = _Grouped(arms[at]) if arms[at] else None
+            times = measure(run.spec(), stopper, {}, tracer=tracer).samples["latency_ns"]
+            p50[number, at] = float(np.median(times[times >= 0]))
+    ratios = p50[:, 1:] / p50[:, :1]
+    for name, of_it in zip(GROUPS, ratios.T, strict=True):
+        low, middle, high = np.quantile(of_it, (0.25, 0.5, 0.75))
+        yield f"{run.cell.case:12}{name:12}{middle:8.3f} [{low:.3f}..{high:.3f}]"
 
 
 def seconds_per_million(samples: Any, files: dict[str, bytes], place: Path) -> tuple[int, float]:
@@ -56,13 +106,19 @@ def main() -> None:
     """Print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--groups", action="store_true")
+    asked = parser.parse_args()
+    rounds = asked.rounds
     made = document(settings={"*": FIFO}, cases=CASES)
     made["workload"] |= {"warmup": "100ms", "duration": "500ms"}
     with tempfile.TemporaryDirectory() as directory, journal.host_lock(), stop_on_signals() as stopper:
         place = Path(directory)
         (place / "cost.yaml").write_text(json.dumps(made))
         runs = make_plan(load_experiment(place / "cost.yaml")).runs
+        if asked.groups:
+            for line in by_group(runs[0], stopper, rounds):
+                print(line, flush=True)
+            return
         print(f"{'case':12}{'p50 us':>9}{'traced / untraced: p50':>26}{'rate':>24}{'events':>9}{'s per million':>15}")
         for run in runs:
             ratios: list[tuple[float, float, float]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,6 +25,7 @@ from harness.store import ResultSet, RunRecord
 from harness.store import samples as parquet
 from harness.store.trace import EVENT_DTYPE, EVENTS_FILE, META_FILE, NET_RX, Kind, Meta, read_meta, to_json
 from tests import experiment
+from tests.command import call
 from tests.unit import synthetic
 
 CLIENT, SERVER, HOG, KILLER = 100, 200, 300, 400
@@ -243,6 +245,21 @@ def test_the_page_has_a_section_with_a_picture(tmp_path: Path) -> None:
     assert 780 < sum(widths) < 810
     untraced = ResultSet.create(tmp_path, "other", "20260101T000000Z", b"", experiment.plan(tmp_path), {})
     assert tail_section(untraced, "") is None
+
+
+def test_the_slowest_requests_are_a_figure(tmp_path: Path) -> None:
+    results = kept(tmp_path, Bed().meta())
+    done = call("plot", str(results.path), "--kind", "slowest", "-o", str(tmp_path / "x.svg"))
+    assert done.returncode == 0, done.stderr
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "x.svg").read_text())
+    # Three requests, each with a title, and in its bar the name of who held it up.
+    assert sum(text.endswith("waited for CPU 1 behind hog (pid 300)") for text in texts) == 3
+    assert texts.count("hog") == 3
+    assert {"client", "way there", "server", "way back", "behind"} <= set(texts)
+    shutil.rmtree(results.path / "traced")
+    refused = call("plot", str(results.path), "--kind", "slowest", "-o", str(tmp_path / "y.svg"))
+    assert refused.returncode == 2
+    assert "--explain" in refused.stderr
 
 
 def test_nothing_is_concluded_from_a_doubtful_trace(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from harness.cli.parser.options import (
     values,
 )
 
-KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline", "summary")
+KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline", "slowest", "summary")
 
 
 def add(commands: Commands) -> None:

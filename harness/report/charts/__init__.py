@@ -70,7 +70,24 @@ class Peak:
     text: str
 
 
-ChartMark = Polyline | Band | Dot | Needles | Losses | Peak
+@dataclass(frozen=True)
+class Bar:
+    """A stretch of the x axis on one lane of a y axis of words.
+
+    fill: its colour, #rrggbb; kind: what the colour stands for; text: written inside where there is room; tip: what it
+    says when pointed at.
+    """
+
+    lane: int
+    begin: float
+    end: float
+    fill: str
+    kind: str
+    text: str = ""
+    tip: str = ""
+
+
+ChartMark = Polyline | Band | Dot | Needles | Losses | Peak | Bar
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,21 @@ from typing import Any, cast
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from harness.analysis.compare import Factors
 from harness.analysis.curves import Study, curves_of, heat_map, load_curves, marks, shapes, trades, typical_runs
 from harness.analysis.curves.palette import Mark
 from harness.analysis.summary import Overview
+from harness.analysis.tail import parse_above, tails, what
+from harness.analysis.tail.causes import Slow
 from harness.errors import InputError
 from harness.report import words
-from harness.report.charts import Chart
+from harness.report.charts import Bar, Chart
 from harness.report.charts.heat import fields
 from harness.report.charts.kinds import QUANTILES, against_load, cost_charts, distribution, tail, time_series
+from harness.report.charts.way import way
 from harness.report.figures.panels import MARKERS, SETTINGS, heat_panel, name_dots, panel, printable, strokes
 from harness.report.figures.summary import summary
 from harness.tables.cells import group_cells
@@ -30,6 +34,7 @@ MOST = 8
 
 _FORMATS = ("svg", "pdf", "png")
 _ROW = 2.35
+_WORST = 3
 
 
 @dataclass(frozen=True)
@@ -190,11 +195,35 @@ def _timeline(request: FigureRequest) -> Figure:
     return figure
 
 
+def _slowest(request: FigureRequest) -> Figure:
+    """The ways of the slowest requests of the traced repetitions: of one cell three, of several fewer each."""
+    cells = {(cell.case, tuple(cell.factors)) for cell in request.view.cells}
+    told = tails(request.study.results, parse_above("p99")) if request.study.results else []
+    mine = [one for one in told if (one.case, tuple(one.factors.items())) in cells and one.account and one.account.slow]
+    need = "slow requests (they need a traced repetition with a conclusion: run --explain, pollbench explain)"
+    _few(mine, need)
+    charts = []
+    for one in mine:
+        assert one.account is not None
+        worst = sorted(one.account.slow, key=Slow.latency_ns, reverse=True)[: min(_WORST, MOST // len(mine))]
+        charts += [
+            (f"{one.label()}: {slow.latency_ns() / 1e3:,.0f} us, {what(slow.cause)}", way(slow)) for slow in worst
+        ]
+    figure = _panels(request, charts, 1, row=1.45)
+    for place in figure.axes[:-1]:
+        place.set_xlabel("")
+    bars = [mark for _, chart in charts for series in chart.series for mark in series.marks if isinstance(mark, Bar)]
+    fills = {bar.kind: bar.fill for bar in bars}
+    handles = [Patch(color=fill, label=kind) for kind, fill in fills.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
+    return figure
+
+
 def _summary(request: FigureRequest) -> Figure:
     return summary(request.view, request.marks, request.metric, request.width)
 
 
 _Draw = Callable[[FigureRequest], Figure]
 KINDS: dict[str, _Draw] = {"ecdf": _ecdf, "load": _load, "heatmap": _heatmap, "pareto": _pareto, "timeline": _timeline}
-KINDS["summary"] = _summary
+KINDS |= {"slowest": _slowest, "summary": _summary}
 """Every kind of figure by the name the command knows it by."""

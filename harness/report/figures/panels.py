@@ -15,7 +15,7 @@ from harness import columns
 from harness.analysis.curves.cells import HeatMap
 from harness.analysis.curves.palette import Mark
 from harness.report import words
-from harness.report.charts import Band, Chart, Dot, Losses, Needles, Peak, Point, Points, Polyline, Series
+from harness.report.charts import Band, Bar, Chart, Dot, Losses, Needles, Peak, Point, Points, Polyline, Series
 from harness.report.charts.heat import Field
 from harness.report.charts.labels import Labels
 from harness.report.charts.scale import Scale
@@ -126,6 +126,8 @@ def _series(axes: Axes, scale: Scale, series: Series, look: Mark | None) -> None
                 axes.plot(*at, "o", color=colour, fillstyle="none", markersize=4)
                 side = "right" if scale.share(at[0]) > 0.75 else "left"
                 axes.annotate(text, at, (0, 4), textcoords="offset points", color=colour, fontsize=7, ha=side)
+            case Bar():
+                _bar(axes, scale, mark)
 
 
 def _line(axes: Axes, line: Polyline, look: Mark | None) -> None:
@@ -136,6 +138,14 @@ def _line(axes: Axes, line: Polyline, look: Mark | None) -> None:
         axes.plot(x, y, **strokes(look, line.dash))
     else:
         axes.plot(x, y, color=look.light, linewidth=0.9, linestyle=_FAINT if line.style == "faint" else "solid")
+
+
+def _bar(axes: Axes, scale: Scale, bar: Bar) -> None:
+    """A stretch on its lane, with its name where it fits between its ends."""
+    axes.barh(bar.lane, bar.end - bar.begin, 0.72, bar.begin, color=bar.fill, linewidth=0, zorder=2)
+    points = (scale.share(bar.end) - scale.share(bar.begin)) * axes.bbox.width * 72 / axes.figure.dpi
+    if bar.text and len(bar.text) * _LETTER < points:
+        axes.text((bar.begin + bar.end) / 2, bar.lane, bar.text, ha="center", va="center", color="white", fontsize=7)
 
 
 def _arms(value: float, interval: Interval | None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.report.charts import Band, Chart, ChartMark, Dot, Losses, Needles, Peak, Points, Polyline, Series
+from harness.report.charts import Band, Bar, Chart, ChartMark, Dot, Losses, Needles, Peak, Points, Polyline, Series
 from harness.report.charts.labels import Labels
 from harness.report.charts.scale import Scale
 from harness.report.html.markup import Child, Markup, join, number, tag
@@ -116,6 +116,20 @@ def _mark(look: Look, paper: Paper, case: str, mark: ChartMark) -> Markup:
             side = "end" if x > WIDTH * 0.75 else "" if x < WIDTH * 0.3 else "mid"
             words = tag("text", text, x=x, y=y - 7, class_=f"direct {side}".strip())
             return tag("g", tag("circle", cx=x, cy=y, r=3.2, class_="worst"), words)
+        case Bar():
+            (begin, y), (end, above) = paper.at(mark.begin, mark.lane), paper.at(mark.end, mark.lane + 1)
+            high = 0.72 * abs(y - above)
+            return bar(mark, begin, y - high / 2, end - begin, high)
+
+
+def bar(mark: Bar, x: float, y: float, width: float, height: float) -> Markup:
+    """A stretch of a lane with its name where it fits, and what it says when pointed at."""
+    wide = max(width, 0.6)
+    box = tag("rect", tag("title", mark.tip), x=x, y=y, width=wide, height=height, fill=mark.fill)
+    if not mark.text or len(mark.text) * _LETTER > wide - 6:
+        return box
+    text = tag("text", mark.text, x=x + 4, y=y + height / 2 + 4, fill="#ffffff", pointer_events="none")
+    return tag("g", box, text)
 
 
 def _path(places: Points, class_: str, dash: str = "", *, closed: bool = False) -> Markup:

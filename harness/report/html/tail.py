@@ -4,35 +4,18 @@ from __future__ import annotations
 
 from harness.analysis.tail import CellTail, parse_above, sentence, tails, what
 from harness.analysis.tail.causes import Slow
-from harness.analysis.tail.trace import Piece
 from harness.errors import InputError
+from harness.report.charts import Bar, Chart
+from harness.report.charts.way import way
 from harness.report.html.markup import Markup, figure, join, section, table, tag
+from harness.report.html.svg import bar
 from harness.report.words import short
 from harness.store import ResultSet
 
 _ABOVE = "p99"
 _CELLS, _CAUSES = 12, 6
-_LANES = ("client", "way there", "server", "way back")
-_CLIENT, _SERVER = ("wakeup", "runqueue", "receive"), ("send",)
 _WIDTH, _LEFT, _LANE, _TOP, _FOOT = 880, 84, 30, 6, 22
-_LETTER = 6.4
 _TICKS = 5
-# Fill by kind of cause, readable on light and dark paper alike; what has no entry is the way itself.
-_FILLS = {
-    "behind": "#d1495b",
-    "irq": "#e08e45",
-    "softirq": "#e0b445",
-    "shaper": "#8a5fbf",
-    "deferred": "#5f7fbf",
-    "work": "#3d9970",
-    "queued": "#2f8f8f",
-    "stopped": "#b03a8c",
-    "blocked": "#b03a8c",
-    "stolen": "#777788",
-    "silent": "#9999a8",
-    "idle": "#7aa6c2",
-}
-_OWN = "#8fb98f"
 
 
 def tail_section(results: ResultSet | None, key: str) -> Markup | None:
@@ -71,46 +54,25 @@ def _cell(tail: CellTail) -> Markup:
     slowest = max(account.slow, key=Slow.latency_ns)
     caption = f"The slowest request of {tail.label()}: {slowest.latency_ns() / 1e3:,.0f} us, {what(slowest.cause)}"
     causes = table(heads, rows, caption=f"{tail.label()}: {count:,} of {tail.requests:,} requests")
-    return join((tag("p", f"{tail.label()}: {sentence(account)}."), causes, figure(caption, _way(slowest))))
+    return join((tag("p", f"{tail.label()}: {sentence(account)}."), causes, figure(caption, _drawn(way(slowest)))))
 
 
-def _way(slow: Slow) -> Markup:
-    """The pieces of a request on four lanes."""
-    begin, length = slow.request.due, slow.latency_ns()
+def _drawn(chart: Chart) -> Markup:
+    """The way of a request as wide as the page: charts of the page's own size have no room for names in bars."""
+    lanes, length = chart.y.names, chart.x.high
     scale = (_WIDTH - _LEFT - 4) / length
-    height = _TOP + _LANE * len(_LANES) + _FOOT
+    height = _TOP + _LANE * len(lanes) + _FOOT
     marks = [
         tag("text", lane, x=_LEFT - 8, y=_TOP + _LANE * at + 19, text_anchor="end", fill="currentColor")
-        for at, lane in enumerate(_LANES)
+        for at, lane in enumerate(reversed(lanes))
     ]
-    marks += [_bar(piece, begin, scale) for piece in slow.pieces if piece.end > piece.begin]
+    bars = [mark for series in chart.series for mark in series.marks if isinstance(mark, Bar)]
+    for mark in bars:
+        x, y = _LEFT + mark.begin * scale, _TOP + _LANE * (len(lanes) - 1 - mark.lane) + 3
+        marks.append(bar(mark, x, float(y), (mark.end - mark.begin) * scale, float(_LANE - 6)))
     for step in range(_TICKS + 1):
-        x, us = _LEFT + (_WIDTH - _LEFT - 4) * step / _TICKS, length * step / _TICKS / 1e3
+        x, us = _LEFT + (_WIDTH - _LEFT - 4) * step / _TICKS, length * step / _TICKS
         anchor = "start" if step == 0 else "end" if step == _TICKS else "middle"
         marks.append(tag("text", f"{us:,.0f} us", x=x, y=height - 5, text_anchor=anchor, fill="currentColor"))
-    label = f"The way of one request of {length / 1e3:,.0f} us on the lanes {', '.join(_LANES)}"
-    picture = tag("svg", *marks, viewBox=f"0 0 {_WIDTH} {height}", role="img", aria_label=label, font_size="12")
-    return tag("div", picture, class_="scroll", tabindex="0", role="region", aria_label=label)
-
-
-def _bar(piece: Piece, begin: int, scale: float) -> Markup:
-    x, width = _LEFT + (piece.begin - begin) * scale, max((piece.end - piece.begin) * scale, 0.6)
-    y = float(_TOP + _LANE * _lane(piece.segment) + 3)
-    words = f"{piece.segment.replace('_', ' ')}, {(piece.end - piece.begin) / 1e3:,.1f} us"
-    words += "" if piece.cause.kind == "own" else f": {what(piece.cause)}"
-    fill = _FILLS.get(piece.cause.kind, _OWN)
-    bar = tag("rect", tag("title", words), x=x, y=y, width=width, height=float(_LANE - 6), fill=fill)
-    name = piece.cause.who or piece.cause.kind
-    if len(name) * _LETTER > width - 6 or piece.cause.kind == "own":
-        return bar
-    return tag("g", bar, tag("text", name, x=x + 4, y=y + 16, fill="#ffffff", pointer_events="none"))
-
-
-def _lane(segment: str) -> int:
-    """Which lane a segment is on: whoever is to act, or the way between them."""
-    way, _, part = segment.partition("_")
-    if segment == "late" or (way == "request" and part == "send") or (way == "reply" and part in _CLIENT):
-        return 0
-    if way == "work" or (way == "request" and part in _CLIENT) or (way == "reply" and part in _SERVER):
-        return 2
-    return 1 if way == "request" else 3
+    picture = tag("svg", *marks, viewBox=f"0 0 {_WIDTH} {height}", role="img", aria_label=chart.label, font_size="12")
+    return tag("div", picture, class_="scroll", tabindex="0", role="region", aria_label=chart.label)
