@@ -39,6 +39,7 @@ class BuildExecutable(build_ext):
         mark, made_of = Path(self.build_temp) / f"{target.name}.sha256", self._made_of(ext)
         # Another architecture's, or Python's, build of the same directory may have put its own there.
         if mark.is_file() and target.is_file() and mark.read_text() == made_of + _sum(target) and not self.force:
+            target.touch()  # sources that were checked out anew are not newer than what is made of the same
             return
         mark.unlink(missing_ok=True)
         objects = self.compiler.compile(

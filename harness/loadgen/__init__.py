@@ -21,4 +21,19 @@ def path() -> Path:
             todo="on Linux with a C compiler (apt install gcc libc6-dev), in pollbench's source tree, run: "
             "pip install .  (or python setup.py build_ext --inplace)",
         )
+    if later := _changed_since(executable):
+        raise MissingError(
+            "run the load generator",
+            on=str(executable),
+            got=f"{later} of this checkout is newer: it may not know what the rest asks of it",
+            todo="build it again: pip install -e .  (or python setup.py build_ext --inplace)",
+        )
     return executable
+
+
+def _changed_since(executable: Path) -> str:
+    """The name of a source that has changed since it was built, in a checkout; "" where there is none."""
+    if not (executable.parents[2] / ".git").exists():
+        return ""  # installed: all its files are of one build, whatever their times
+    built = executable.stat().st_mtime
+    return next((path.name for path in sorted(executable.parent.glob("*.[ch]")) if path.stat().st_mtime > built), "")
