@@ -51,7 +51,7 @@ def _goes_down(shape: Shape) -> bool:
 
 
 def _below(discs: tuple[Disc, ...]) -> tuple[Disc, ...]:
-    """The queue of a rate: what is below the disc that holds packets back. netem has its own, and a delay below it."""
+    """The queue of a rate: what is below the disc that holds packets back. netem has its own."""
     pace = pace_of(discs)
     return discs[discs.index(pace) + 1 :] if pace is not None and pace.kind != "netem" else ()
 

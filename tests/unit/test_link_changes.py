@@ -225,7 +225,7 @@ def test_netem_by_name_changes_itself_and_has_no_queue_to_put_back() -> None:
     steps = [{"at": "1s", "rate": "5mbit"}, {"at": "2s", "delay": "1ms"}]
     declared = shape(rate="10mbit", method="netem", changes={"steps": steps})
     kinds = [[(one.disc.kind, one.disc.handle >> 16) for one in timed.changes] for timed in changes_of(declared, None)]
-    assert kinds == [[("netem", 1), ("netem", 2)], [("netem", 1)], [("netem", 2)]]
+    assert kinds == [[("netem", 1), ("netem", 2)], [("netem", 2)], [("netem", 1)]]
     assert not any(one.restored for one in undoing(declared, None).changes)
 
 

@@ -147,7 +147,7 @@ def test_a_model_of_loss_comes_back(model: dict[str, Any]) -> None:
 
 
 def test_a_table_goes_with_the_delay_alone() -> None:
-    serial, travel = discs_of(shape(rate="10mbit", delay="10ms", jitter="1ms", distribution="normal"))
+    travel, serial = discs_of(shape(rate="10mbit", delay="10ms", jitter="1ms", distribution="normal"))
     assert serial.table == () and travel.table == delay_table("normal", None)
     attribute = netem.table_attribute(travel.table)
     # The last of 4,096 values is 3.7 jitters; a slot may be closed for longer than that.

@@ -61,10 +61,10 @@ def test_a_burst_is_tbfs_and_only_as_large_as_asked_for() -> None:
     assert disc.options == {"rate_bps": 10**8, "burst_bytes": 625 + 1514, "limit_bytes": 625_000 + 625 + 1514}
 
 
-def test_by_netem_packets_wait_and_then_travel() -> None:
-    """Each with a limit of its own: what travels takes no room from what waits."""
-    serial, travel = chain(rate="10mbit", queue="20ms", delay="100ms", loss="1%")
-    assert (serial.kind, travel.kind, travel.parent) == ("netem", "netem", 0x10001)
+def test_by_netem_packets_travel_and_then_wait() -> None:
+    """Each with a limit of its own, which counts what is below it: what travels takes no room from what waits."""
+    travel, serial = chain(rate="10mbit", queue="20ms", delay="100ms", loss="1%")
+    assert (travel.kind, serial.kind, serial.parent) == ("netem", "netem", 0x10001)
     assert serial.options == {"rate_bps": 10**7, "limit": 17 + 1}
     assert (travel.options["delay_ns"], travel.options["loss"]) == (10**8, 0.01)
     # As many of the smallest frames as 100 ms of the rate have.
@@ -100,7 +100,7 @@ def test_duplicates_and_a_rate_are_of_one_netem() -> None:
     ],
 )
 def test_a_queue_in_time_bytes_and_packets(declared: dict[str, Any], netem: int, bucket: tuple[str, int]) -> None:
-    assert chain(rate="10mbit", **declared)[0].options["limit"] == netem + 1
+    assert chain(rate="10mbit", **declared)[-1].options["limit"] == netem + 1
     leaf = chain(rate="10mbit", method="htb", **declared)[-1]
     assert (leaf.kind, leaf.options["limit"]) == bucket
 
