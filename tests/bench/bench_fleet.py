@@ -7,19 +7,22 @@ is the start of a hundred hosts, of which each is a program that tells its versi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.cli.progress import HostBoard
+from harness.kernel.cgroup import Group, require
 from harness.places.fleet import wheel
 from harness.places.fleet.crew import Crew
 from harness.places.fleet.inventory import hosts_in
@@ -146,24 +149,69 @@ def overhead(home: Path) -> None:
 
 
 def starting(home: Path) -> None:
-    """From `fleet run` to the last of STARTED hosts having begun, by the file that each writes then."""
+    """From typing `fleet run` to the last of STARTED hosts having begun, and whose CPU time that took.
+
+    The hosts' part (sshd, shells, and this program's own looks) is burnt here only because they are simulated here;
+    real ones have CPUs of their own.
+    """
     (home / "x.yaml").write_text(EXPERIMENT.replace("repeat: 10", f"repeat: {STARTED}"))
     program = home / "asleep"
-    program.write_text(f"#!/bin/sh\n[ $1 != --version ] || exec echo pollbench {wheel.version()}\nexec sleep 20\n")
+    program.write_text(f"#!/bin/sh\n[ $1 != --version ] || exec echo pollbench {wheel.version()}\nexec sleep 60\n")
     program.chmod(0o755)
     names = [f"h{number}" for number in range(STARTED)]
-    with sshhosts.open_bed(home, names) as bed:
-        inventory = bed.inventory(**{name: {"pollbench_command": str(program)} for name in names})
-        for label, more in (("ssh's own", ""), ("curve25519-sha256", "-o KexAlgorithms=curve25519-sha256 ")):
-            inventory.write_text(inventory.read_text().replace("common_args='", f"common_args='{more}"))
-            begin = time.time()
-            done = bed.pollbench(
-                "fleet", "run", "x.yaml", "-i", str(inventory), "--forks", str(STARTED), "-o", f"results {label}"
-            )
-            begun_s = [path.stat().st_mtime - begin for path in home.glob("h*/fleet/*/attempt-1/pid")]
-            assert len([moment_s for moment_s in begun_s if moment_s > 0]) == STARTED, done.stderr[-2000:]
-            print(f"{f'the last of {STARTED} hosts begun, key exchange {label}':<58} {max(begun_s):8.1f} s", flush=True)
-            sshhosts.close_masters(home)
+    with group("hosts") as hosts, group("controller") as controller:
+        # Whatever this process starts from now on is a host's, but for what moves itself into the other.
+        Path(hosts.entrance).write_text(str(os.getpid()))
+        with sshhosts.open_bed(home, names) as bed:
+            inventory = bed.inventory(**{name: {"pollbench_command": str(program)} for name in names})
+            for label, more in (("ssh's own", ""), ("curve25519-sha256", "-o KexAlgorithms=curve25519-sha256 ")):
+                inventory.write_text(inventory.read_text().replace("common_args='", f"common_args='{more}"))
+                _start_all(bed, hosts, controller, label)
+                sshhosts.close_masters(home)
+                for pid in Path(controller.entrance).read_text().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGTERM)
+        # What is still in it, of our own, goes with it: the server that forks programs among them.
+        for pid in Path(hosts.entrance).read_text().split():
+            (hosts.path.parent / "cgroup.procs").write_text(pid)
+
+
+def _start_all(bed: sshhosts.Bed, hosts: Group, controller: Group, label: str) -> None:
+    """Start a fleet run, and interrupt it when all have begun."""
+    out = bed.home / f"results {label}"
+    typed = [str(sshhosts.POLLBENCH), "fleet", "run", "x.yaml", "-i", str(bed.home / "inventory.ini"), "-o", str(out)]
+    enter = ["sh", "-c", f'echo $$ >{controller.entrance} && exec "$@"', "sh", *typed, "--forks", str(STARTED)]
+    env = os.environ | {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(bed.home / "cp"), "HOME": str(bed.home)}
+    before = {host: set(bed.home.glob(f"{host}/fleet/*/attempt-1/pid")) for host in bed.hosts}
+    used_us = [one.usage()["usage_usec"] for one in (controller, hosts)]
+    begin = time.monotonic()
+    with open(bed.home / "said", "wb") as log:
+        process = subprocess.Popen(bed.command(enter), cwd=bed.home, env=env, stdout=log, stderr=log)
+    waited = list(bed.hosts)
+    while waited:
+        assert process.poll() is None and time.monotonic() - begin < 300, (bed.home / "said").read_text()[-2000:]
+        time.sleep(0.1)
+        waited = [host for host in waited if before[host] >= set(bed.home.glob(f"{host}/fleet/*/attempt-1/pid"))]
+    took_s = time.monotonic() - begin
+    ours_s, theirs_s = (
+        (one.usage()["usage_usec"] - then) / 1e6 for one, then in zip((controller, hosts), used_us, strict=True)
+    )
+    print(f"{f'the last of {STARTED} hosts begun, key exchange {label}':<58} {took_s:8.1f} s", flush=True)
+    print(f"{'  CPU of it: this end (pollbench, Ansible, ssh)':<58} {ours_s:8.1f} s")
+    print(f"{'  CPU of it: the hosts (sshd, shells), simulated here':<58} {theirs_s:8.1f} s")
+    process.send_signal(signal.SIGINT)
+    process.wait()
+
+
+@contextlib.contextmanager
+def group(name: str) -> Iterator[Group]:
+    """A control group that says what all inside have used, for the block."""
+    path = Path(require([])) / f"pollbench-bench-{os.getpid()}-{name}"
+    path.mkdir()
+    try:
+        yield Group(path)
+    finally:
+        path.rmdir()
 
 
 def main() -> int:
