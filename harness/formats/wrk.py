@@ -160,7 +160,8 @@ class _Report:
         requests = metrics.get("requests")
         if self._program:
             result.workload["loop"] = "open" if self._program == "wrk2" else "closed"
-        if self._values:
+        # Of connections that are refused wrk prints latencies, and no request.
+        if self._values and requests != 0:
             put_latencies(result, self._values, "rtt", self._observed or requests)
             if self._program:
                 result.environment["latency_from"] = "due" if self._program == "wrk2" else "sent"
@@ -175,9 +176,11 @@ class _Report:
             status = metrics.get("errors")
             parts = [f"{status:,.0f} answers that are not 2xx or 3xx", *parts] if status else parts
             of_all = f"of {requests:,.0f} requests: " if requests else ""
-            none = bool(requests) and (status or 0.0) >= (requests or 0.0)
+            none = requests is not None and (status or 0.0) >= requests
             why = "none had a good answer" if none else "latencies are also those of errors"
             (result.fail if none else result.doubt)(plain(f"wrk: {of_all}{', '.join(parts)} errors; {why}", 400))
+        elif requests == 0:
+            result.fail("wrk: no request was answered")
         return result
 
 

@@ -130,3 +130,11 @@ def test_a_document_of_memtier_that_ended_early(tmp_path: Path) -> None:
     assert "after 2,000 requests, of 20,000 that" in broken.reasons[1]
     document["ALL STATS"]["Totals"]["Count"] = 0
     assert read_text(tmp_path, json.dumps(document))[0].verdict == "failed"
+
+
+@pytest.mark.parametrize("errors", ["", "  Socket errors: connect 4, read 0, write 0, timeout 0\n"])
+def test_a_run_of_wrk_without_an_answer_failed(tmp_path: Path, errors: str) -> None:
+    text = re.sub(r"  614 requests.*\n.*\n", f"  0 requests in 1.02s, 0.00B read\n{errors}", text_of("wrk_errors.txt"))
+    (run,) = read_text(tmp_path, text)
+    assert (run.verdict, run.metrics["requests"]) == ("failed", 0)
+    assert "rtt_mean_us" not in run.metrics

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from harness.columns import BY_NAME
 from harness.columns.names import COUNTED, plain_unit, understood
 from harness.tables.reading.numbers import PLAIN, form_of
-from harness.tables.reading.vocabulary import REPEATS, TIMES, rank, words_of
+from harness.tables.reading.vocabulary import REPEATS, TIMES, is_setting, rank, words_of
 
 _BRACKETED = re.compile(r"\s*[(\[]([^()\[\]]+)[)\]]$")
 _LEVELS = {"percentile", "percentiles", "quantile", "quantiles", "pct", "pctl"}
@@ -77,10 +77,22 @@ def _of_runs(
         known = any(_CASES.issuperset(words_of(name)) for name in called)
         if not known or not words_of(figure) or not REPEATS.issuperset(words_of(figure)):
             return None
+        if any(_is_swept(name, [row[at] for row in rows]) for name, at in zip(called, cases, strict=True)):
+            return None
         figure = "value"
+    elif not understood(figure).stat and all(row[0].strip().isdecimal() for row in rows[:-1]):
+        # 0 us, 1 us, 2 us are the bins of a histogram, and what is below the cases is how often.
+        return None
     made = [[name, row[0], row[at]] for row in rows for name, at in zip(called, cases, strict=True)]
     of = figure if figure == names[0] else "a figure that it does not name"
     return ["case", "run", figure], made, f"its columns are cases{without} and its rows runs of {of}"
+
+
+def _is_swept(name: str, cells: Sequence[str]) -> bool:
+    """Is it a setting of the runs, as `size` beside `off` and `on`, and no case?"""
+    words = [word for word in words_of(name) if word not in _CASES]
+    whole = all(cell.strip().isdecimal() for cell in cells[:-1])
+    return whole and any(is_setting(word) or is_setting(f"{word}s") for word in words)
 
 
 def text_of(names: Sequence[str], rows: Rows, delimiter: str, line: int) -> bytes:
