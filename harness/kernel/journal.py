@@ -82,7 +82,8 @@ def open_journal(state: Path = STATE_DIR) -> Iterator[Journal]:
             # Waits at most for somebody who is just looking whether we live.
             fcntl.flock(fd, fcntl.LOCK_EX)
         journal = Journal(directory, fd)
-        journal.note("owner", pid=os.getpid(), start_ticks=start_ticks(os.getpid()), what=_command(), format=_FORMAT)
+        own = {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid()), "pid_namespace": _pid_namespace()}
+        journal.note("owner", **own, what=_command(), format=_FORMAT)
         try:
             yield journal
         finally:
@@ -136,10 +137,16 @@ def _await_orphans(state: Path) -> None:
 
 
 def _outlives_owner(directory: Path) -> bool:
-    """Is it locked, though the process that owned it has gone?"""
+    """Is it locked, though the process that owned it has gone? Of one in another PID namespace that cannot be seen."""
     owner = _owner(directory)
+    if owner.get("pid_namespace") != _pid_namespace():
+        return False
     pid, started = owner.get("pid"), owner.get("start_ticks")
     return isinstance(pid, int) and start_ticks(pid) != started and journals.is_live(directory)
+
+
+def _pid_namespace() -> int:
+    return os.stat("/proc/self/ns/pid").st_ino
 
 
 def _owner(directory: Path) -> Entry:

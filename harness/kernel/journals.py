@@ -86,8 +86,14 @@ def append(directory: Path, entry: Entry) -> None:
 
 def owners(root: Path) -> list[Path]:
     """The directories of all owners, dead or alive, newest first."""
-    directories = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()] if root.exists() else []
-    return sorted(directories, key=lambda path: path.stat().st_ctime_ns, reverse=True)
+    changed: dict[Path, int] = {}
+    for path in root.iterdir() if root.exists() else ():
+        # Without the mutex, an owner may remove its own meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            state = path.lstat()
+            if stat.S_ISDIR(state.st_mode):
+                changed[path] = state.st_ctime_ns
+    return sorted(changed, key=changed.__getitem__, reverse=True)
 
 
 def is_live(directory: Path) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import journal
+from harness.kernel import journal, journals
 from harness.kernel.journal import clean, host_lock, open_journal, set_value, stale
 from harness.kernel.proc import start_ticks
 
@@ -269,6 +269,27 @@ def test_a_killed_owner_is_dead_though_what_it_was_starting_lives(tmp_path: Path
     assert done.returncode == -9
     (act,) = journal.clean(state=tmp_path / "state")
     assert (act.action, path.read_text()) == ("restored", "0")
+
+
+def test_an_owner_whose_process_cannot_be_seen_from_here_is_not_waited_for(tmp_path: Path) -> None:
+    """Of a container with PIDs of its own and our /run: the pid that it noted is nobody's here, or somebody else's."""
+    foreign = {"n": 1, "kind": "owner", "pid": 2**30, "start_ticks": 1, "pid_namespace": 1}
+    directory = tmp_path / "abc123"
+    directory.mkdir()
+    (directory / "journal").write_text(json.dumps(foreign) + "\n")
+    with (directory / "journal").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        before = time.monotonic()
+        assert clean(state=tmp_path) == []
+    assert time.monotonic() - before < 4  # of the 5 s for which what a dead owner was starting is waited for
+
+
+def test_an_owner_that_goes_while_all_are_listed_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lists them to wait for them, or to tell of them, does so without the mutex."""
+    directory = dead(tmp_path)
+    gone = tmp_path / "def456"
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter([gone, directory]))
+    assert journals.owners(tmp_path) == [directory]
 
 
 def test_no_state_is_nothing_to_clean(tmp_path: Path) -> None:
