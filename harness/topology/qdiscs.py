@@ -28,7 +28,7 @@ _U32_MAX = 2**32 - 1
 
 # netem keeps delayed packets in its own queue, which must never be what drops them. Where nothing limits the rate, veth
 # carries at most some 2.5 million packets a second.
-_NETEM_LIMIT, _NETEM_LIMIT_MAX, _FASTEST_PPS, _SMALLEST_FRAME = 1000, 1_000_000, 2_500_000, 60
+_NETEM_LIMIT, _NETEM_LIMIT_MAX, _FASTEST_PPS = 1000, 1_000_000, 2_500_000
 # netem keeps the order of packets where it has a rate: one at which a frame takes next to no time.
 _KEEPS_ORDER_BPS = 10**12
 
@@ -60,10 +60,10 @@ def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True, de
         return ()
     chain: list[tuple[str, dict[str, int | float]]] = []
     pace = pace_of_shape(shape, netem)
-    delayed = [("netem", _delay_options(shape, pace))] if delays or shape.needs_netem else []
+    delayed = [("netem", _delay_options(shape))] if delays or shape.needs_netem else []
     if pace == "netem" and shape.duplicate:
         # Beside one that duplicates, later kernels take no second netem.
-        both = _delay_options(shape, pace) | _serial_options(shape, mtu)
+        both = _delay_options(shape) | _serial_options(shape, mtu)
         both["limit"] = min(int(both["limit"]) + _in_flight(shape, mtu), _NETEM_LIMIT_MAX)
         chain.append(("netem", both))
     elif pace == "netem":
@@ -212,14 +212,12 @@ def _red_options(shape: Shape, rate_bps: int) -> dict[str, int | float]:
     return thresholds | averaging | {"ecn": int(shape.red == "ecn")}
 
 
-def _delay_options(shape: Shape, pace: Pace | None) -> dict[str, int | float]:
-    """Of the stage in which packets travel. Behind netem's rate no more come than that lets through."""
-    held_ns = shape.held_ns
-    pps = _FASTEST_PPS
-    if pace == "netem":
-        pps = min(pps, -(-(shape.rate_bps or 0) // (8 * _SMALLEST_FRAME)))
-    limit = min(max(_NETEM_LIMIT, -(-pps * held_ns // 10**9)), _NETEM_LIMIT_MAX)
-    if shape.rate_bps is None and shape.limit is not None:
+def _delay_options(shape: Shape) -> dict[str, int | float]:
+    """Of the stage in which packets travel. What waits for a rate below it may count against its limit: it has none."""
+    limit = min(max(_NETEM_LIMIT, -(-_FASTEST_PPS * shape.held_ns // 10**9)), _NETEM_LIMIT_MAX)
+    if shape.rate_bps is not None:
+        limit = _NETEM_LIMIT_MAX
+    elif shape.limit is not None:
         limit = shape.limit
     options: dict[str, int | float] = {
         "delay_ns": shape.delay_ns,

@@ -67,8 +67,8 @@ def test_by_netem_packets_travel_and_then_wait() -> None:
     assert (travel.kind, serial.kind, serial.parent) == ("netem", "netem", 0x10001)
     assert serial.options == {"rate_bps": 10**7, "limit": 17 + 1}
     assert (travel.options["delay_ns"], travel.options["loss"]) == (10**8, 0.01)
-    # As many of the smallest frames as 100 ms of the rate have.
-    assert travel.options["limit"] >= 10**7 / 8 / 60 * 0.1
+    # Its own limit is none: in some kernels what waits below counts against it.
+    assert travel.options["limit"] == 1_000_000
 
 
 def test_by_a_bucket_packets_travel_and_then_wait() -> None:
