@@ -24,7 +24,7 @@ from harness.report.charts.terminal import bar, blocks, sparkline
 from harness.report.html import page
 from harness.report.html.knobs import evidence_words, knob_table, setting_words, value_words
 from harness.report.html.outcomes import outcome
-from harness.report.html.style import Look
+from harness.report.html.style import Look, times
 from harness.report.layout import grouped, to_text
 from harness.stats import estimate
 from tests.unit import pages, synthetic
@@ -205,3 +205,7 @@ def test_headings_name_factors_by_as_much_of_their_keys_as_has_room() -> None:
     )
     alike = ("settings.server.busy_poll.usecs", "settings.client.busy_poll.usecs", "x" * 60)
     assert headings(*alike)[0] == f"server.busy_poll.usecs=10, client.busy_poll.usecs=10, {'x' * 60}=10"
+
+
+def test_factors_have_the_sign_and_names_keep_their_letter() -> None:
+    assert times("6.7x lower [6.61x..7.42x lower] of tx lower") == "6.7× lower [6.61×..7.42× lower] of tx lower"

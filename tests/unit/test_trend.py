@@ -61,6 +61,15 @@ def changes_of(text: str) -> list[dict[str, Any]]:
     return [change for one in json.loads(text)["histories"] for change in one["changes"]]
 
 
+def test_a_column_that_older_sets_lack_and_newer_leave_blank_tells_nothing_apart(tmp_path: Path) -> None:
+    base = history(tmp_path, [1.0] * 4)
+    for path in sorted(base.glob("exp/*/runs.csv"))[2:]:
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([f"{head},workload_timed", *(f"{row}," for row in rows)]) + "\n")
+    document = json.loads(call("trend", base, "--json", "--metric", "rtt_p50_us").stdout)
+    assert [len(one["sets"]) for one in document["histories"]] == [4] * 6
+
+
 def test_a_step_is_dated_and_sized_and_fails_a_check(slower: Path) -> None:
     done = call("trend", slower, "--json", "--metric", "rtt_p99_us", "--fail-on-change")
     assert done.returncode == 6, done.stderr

@@ -120,6 +120,8 @@ def _moments(
         begun = begins[name]
         if label not in table:
             name = _called(member, source, begun, label)
+        # A column that an older set has not yet is blank in it: that says nothing, and tells nothing apart.
+        at = {name: value for name, value in at.items() if value or name not in NEVER_POOLED}
         key = tuple((at | {_EXPERIMENT: experiment}).items())
         for metric in metrics:
             estimate = stats.estimate(table.floats(metric)[cell.valid])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -83,8 +84,8 @@ def change_badge(change: Change | None) -> Markup:
 
 
 def times(text: str) -> str:
-    """Text with the multiplication sign in place of the letter in factors such as "8.1x lower"."""
-    return text.replace("x lower", "× lower").replace("x higher", "× higher")
+    """Text with the multiplication sign in place of the letter in factors such as "8.1x lower [7.9x..8.3x lower]"."""
+    return re.sub(r"(?<=\d)x(?=\.\.| lower| higher)", "×", text)
 
 
 def legend(look: Look, cases: Iterable[str], baseline: str) -> Markup:
