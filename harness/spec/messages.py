@@ -174,6 +174,9 @@ def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> In
         missing = rest[-1] if rest else ""
         got = f'the key "{missing}" is missing' if isinstance(missing, str) else "too few entries"
         return InputError(dotted(path) or "the file", got=got, where=node.key_at)
+    if kind == "union_tag_invalid":  # said of the section; what is wrong is the value that tells its kind
+        tag = detail["ctx"]["discriminator"].strip("'")
+        node, path = _nearest(node, (tag,))[0], (*path, tag)
     got, todo = _explained(detail, node, _schemas(schema, inside, tags))
     is_key = "[key]" in detail["loc"]
     return InputError(dotted(path) or "the file", got=got, todo=todo, where=node.key_at if is_key else place(node))
