@@ -14,7 +14,7 @@ from harness import columns, stats
 from harness.analysis.awake import METRIC, KeptAwake, kept_awake
 from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, Options, paired_values, why_not_valid
-from harness.analysis.compare.change import decided, leeway_of, measured
+from harness.analysis.compare.change import decided, measured, reach_of
 from harness.analysis.compare.choose import COSTS, level_of, meant, metrics_measured, smallest_effect, splitting_notes
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.family import family_of
@@ -306,9 +306,9 @@ def _changes(source: Source, base: SummaryCell, cell: SummaryCell) -> dict[str, 
             continue
         pairs = paired_values(table, name, base, cell)
         sides = (values[base.valid], values[cell.valid])
-        unsure = leeway_of(name, (table, base.valid), (table, cell.valid))
+        unsure = reach_of(name, (table, base.valid), (table, cell.valid))
         blocks = blocks_of(table, base, cell)
-        changes[name] = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, leeway=unsure)
+        changes[name] = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, reach=unsure)
     return changes
 
 

@@ -86,6 +86,8 @@ def _series(document: Json, meta: Json, name: str, note: Note) -> Iterator[Resul
         way = next((way for word, way in ways.items() if word in name.lower()), "")
         result.workload |= {"direction": way, "protocol": "udp" if "UDP" in name else "tcp"} if way else {}
     else:
+        if not unit:
+            note(0, f"{NOT_USED}{result.tag}: the file does not state its unit (SERIES_META, UNITS)")
         return
     yield result
 

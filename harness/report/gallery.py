@@ -23,6 +23,7 @@ from harness.tables.csvout import csv_text
 
 _NARROW = 30
 _BESIDE = 4
+_OF_SEVERAL = {"holds": "hold", "does not hold here": "do not hold here"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def document(entries: Sequence[GalleryEntry], width: int = 100, where: str = "")
 def counts(entries: Sequence[GalleryEntry]) -> str:
     """How many claims got which verdict, in one line."""
     outcomes = Counter(claim.outcome for entry in entries for claim in entry.findings)
-    texts = [f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcome in outcomes]
+    words = {outcome: outcome if many == 1 else _OF_SEVERAL.get(outcome, outcome) for outcome, many in outcomes.items()}
+    texts = [f"{outcomes[outcome]} {words[outcome]}" for outcome in OUTCOMES if outcome in outcomes]
     return f"{outcomes.total()} claims: {', '.join(texts) or 'none judged'}."
 
 

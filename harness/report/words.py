@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from harness.analysis.compare import Change, Factors
 from harness.columns import Column
 from harness.stats import Estimate, Interval
+from harness.tables.reading.roles import OF_CASE
 
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | float | bool | None
 """What a JSON document is made of."""
@@ -201,7 +202,10 @@ def where(values: Factors) -> str:
 
 def cell(case: str, values: Factors) -> str:
     """A cell as a person would call it."""
-    return f"{case} at {factors(values)}" if values else case
+    # Where the values of a factor are compared, they stand in the place of cases.
+    of = "".join(f" of {value}" for name, value in values if name == OF_CASE)
+    others = tuple(pair for pair in values if pair[0] != OF_CASE)
+    return f"{case}{of} at {factors(others)}" if others else f"{case}{of}"
 
 
 def counts(verdicts: dict[str, int]) -> str:

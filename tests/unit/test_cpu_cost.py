@@ -17,8 +17,10 @@ import pandas as pd
 import pytest
 
 from harness import report
-from harness.analysis.compare.change import decided, leeway_of, measured
+from harness.analysis.compare.change import decided, measured, reach_of
 from harness.analysis.compare.choose import choose_metrics
+from harness.analysis.compare.gate import judge, parse_gate
+from harness.analysis.compare.model import EXACT, Comparison, Row
 from harness.analysis.summary import overview
 from harness.kernel import bpf, syscalls
 from harness.kernel.hog_time import HogClock, HogTime
@@ -364,6 +366,11 @@ def test_no_difference_is_claimed_that_the_accounting_does_not_know(low: float, 
     for costs in sides:
         bounds = {f"set_cpu_{which}_us_per_request": costs * far for which, far in (("low", low), ("high", high))}
         tables.append((table_of(pd.DataFrame({name: costs} | bounds)), np.arange(5)))
-    shown = decided(name, measured(name, *sides, leeway=leeway_of(name, *tables)), 0.0)
-    assert words.verdict(shown) == shows and leeway_of("rtt_p50_us", *tables) == 1.0
+    shown = decided(name, measured(name, *sides, reach=reach_of(name, *tables)), 0.0)
+    assert words.verdict(shown) == shows and reach_of("rtt_p50_us", *tables) == (EXACT, EXACT)
     assert ("the accounting leaves 17 %" in words.would_decide(shown)) == shown.bounded == (shows == "undecided")
+    # Nor does it fail a build, or pass one.
+    rows = Comparison("cases", "", (), (), (Row(name, "test", (), None, None, shown),))
+    for text, sure in {"< -5%": "failed", "> -5%": "passed", "< -2us": "failed", "< 47us": "failed"}.items():
+        gated = judge(rows, parse_gate(f"{name} {text}")).outcome
+        assert gated == ("undecided" if shows == "undecided" else sure), text

@@ -116,7 +116,7 @@ def test_judges_what_is_there_and_writes_page_and_tables(tmp_path: Path) -> None
         "01-poll/numa": "cannot be tested here",
         "02-numa/numa": "cannot be tested here",
     }
-    assert "5 claims: 3 holds, 2 cannot be tested here." in out
+    assert "5 claims: 3 hold, 2 cannot be tested here." in out
     assert re.search(r"-> [\d.]+ us, (4.9|5.0)x lower \[", " ".join(out.split()))
     assert max(map(len, out.splitlines())) <= 100 + len(str(tmp_path)) * 2
     (first, second) = json.loads((tmp_path / "out" / "claims.json").read_text())

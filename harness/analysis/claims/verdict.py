@@ -11,9 +11,9 @@ import numpy as np
 from harness import stats
 from harness.analysis.claims.model import ClaimVerdict, ConditionResult, Observation, Outcome, ShownMetric, State
 from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
-from harness.analysis.compare.change import decided, values_of
+from harness.analysis.compare.change import ACCOUNTING, decided, off_by, reach_of, values_of
 from harness.analysis.compare.family import family_of
-from harness.analysis.compare.model import LEVEL, Family
+from harness.analysis.compare.model import EXACT, LEVEL, Family
 from harness.spec.claims import NEEDS, Claim, Expect, Need
 from harness.stats import Interval
 from harness.stats.condition import SURE
@@ -153,11 +153,15 @@ def _observed(source: Source, cells: _Cells, expect: Expect, against: str, facto
     if base is None or not base.valid.size:
         return _no_runs(source, base, factors)
     pairs = paired_values(source.table, expect.metric, base, test)
-    moved = change(expect.metric, values[base.valid], values[test.valid], pairs=pairs, smallest_effect=expect.by)
+    reach = reach_of(expect.metric, (source.table, base.valid), (source.table, test.valid))
+    sides = (values[base.valid], values[test.valid])
+    moved = change(expect.metric, *sides, pairs=pairs, smallest_effect=expect.by, reach=reach)
     ends = shares(moved)
     if ends is None:
         return Observation(factors, "unclear", moved, value, moved.note or "too few valid runs")
-    return Observation(factors, _state(expect, ends), moved, value)
+    state = _state(expect, moved, ends)
+    open_by_accounting = state != _state(expect, replace(moved, reach=(EXACT, EXACT)), ends)
+    return Observation(factors, state, moved, value, ACCOUNTING if open_by_accounting else "")
 
 
 def _no_runs(source: Source, cell: SummaryCell | None, factors: Factors) -> Observation:
@@ -233,7 +237,7 @@ def _corrected(expect: Expect, found: Observation, families: _Families) -> Obser
     family = families[0 if met else 1]
     moved = decided(expect.metric, found.change, expect.by, family)
     ends = shares(moved, moved.together) if moved.together else None
-    if found.state == "unclear" or (ends is not None and _state(expect, ends) == found.state):
+    if found.state == "unclear" or (ends is not None and _state(expect, moved, ends) == found.state):
         return replace(found, change=moved)
     of = "claim" if met else "comparison"
     number = f"{family.comparisons} {of}{'' if family.comparisons == 1 else 's'}{'' if met else ' of all claims'}"
@@ -241,8 +245,9 @@ def _corrected(expect: Expect, found: Observation, families: _Families) -> Obser
     return replace(found, state="unclear", change=moved, why=why)
 
 
-def _state(expect: Expect, ends: Interval) -> State:
-    """What the interval of a ratio says of a condition."""
+def _state(expect: Expect, moved: Change, ends: Interval) -> State:
+    """What the interval of a change, as a ratio, says of a condition."""
+    ends = off_by(moved.leeway, ends)
     if expect.opposite is not None and expect.opposite.judge(ends) == "met":
         return "reversed"
     return expect.condition.judge(ends)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import columns, stats
-from harness.analysis.compare.model import ALONE, DEFAULT_WIDTH, Change, Family, Judged, Outcome, Side
+from harness.analysis.compare.model import ALONE, DEFAULT_WIDTH, EXACT, Change, Family, Judged, Outcome, Reach, Side
 from harness.stats import Effect, Estimate, Interval, Looks, course
 from harness.tables.cells import SummaryCell, is_tail
 from harness.tables.columnar import Table, table_of
@@ -19,18 +19,27 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
+ACCOUNTING = "its own interval decides, what the accounting of the cost leaves open does not: no runs would"
+"""Why a condition is open that more runs would not decide."""
+
 _BOUNDED, _BOUNDS = "set_cpu_us_per_request", ("set_cpu_low_us_per_request", "set_cpu_high_us_per_request")
 
 
 def change(
-    name: str, base: Floats, test: Floats, *, pairs: npt.NDArray[np.float64] | None = None, smallest_effect: float = 0.0
+    name: str,
+    base: Floats,
+    test: Floats,
+    *,
+    pairs: npt.NDArray[np.float64] | None = None,
+    smallest_effect: float = 0.0,
+    reach: tuple[Reach, Reach] = (EXACT, EXACT),
 ) -> Change:
     """Compare the runs of two cells, in their order, for the metric `name`; `pairs` (2 x n) where they share n blocks.
 
-    smallest_effect: a share; an interval wholly within it either way is "~", however narrow. It is judged for itself
-    alone; `decided` does so among others, with what `measured` leaves open.
+    smallest_effect: a share; an interval wholly within it either way is "~", however narrow. reach: as `reach_of` has
+    it. It is judged for itself alone; `decided` does so among others, with what `measured` leaves open.
     """
-    return decided(name, measured(name, base, test, pairs=pairs), smallest_effect)
+    return decided(name, measured(name, base, test, pairs=pairs, reach=reach), smallest_effect)
 
 
 def measured(
@@ -41,12 +50,12 @@ def measured(
     pairs: npt.NDArray[np.float64] | None = None,
     looks: Looks | None = None,
     blocks: tuple[Floats, Floats] | None = None,
-    leeway: float = 1.0,
+    reach: tuple[Reach, Reach] = (EXACT, EXACT),
 ) -> Change:
     """The same before anything is claimed: what `decided` takes, once it is known what is judged together.
 
     looks, blocks: of runs that were made until their comparisons were decided, and which blocks they are of.
-    leeway: as `leeway_of` has it.
+    reach: as `reach_of` has it.
     """
     one, other = stats.clean(base), stats.clean(test)
     left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
@@ -68,7 +77,7 @@ def measured(
         note="" if seen else _doubt(effect),
         difference=effect.difference,
         rank=effect.rank,
-        leeway=leeway,
+        reach=reach,
     )
 
 
@@ -91,7 +100,7 @@ def decided(name: str, found: Change, smallest: float, family: Family = ALONE) -
     if own is not None and together is not None:
         outcome, no_larger = _outcome((own, together), found.ratio is not None, smallest)
         if found.ratio is not None and found.leeway > 1:
-            sure = _outcome((_off_by(found.leeway, own), _off_by(found.leeway, together)), True, smallest)
+            sure = _outcome((off_by(found.leeway, own), off_by(found.leeway, together)), True, smallest)
             bounded = sure != (outcome, no_larger)
             outcome, no_larger = sure
     needed = None
@@ -113,7 +122,8 @@ def decided(name: str, found: Change, smallest: float, family: Family = ALONE) -
     )
 
 
-def _off_by(leeway: float, interval: Interval) -> Interval:
+def off_by(leeway: float, interval: Interval) -> Interval:
+    """The interval of a ratio that may be off by a factor, both ways."""
     return replace(interval, low=interval.low / leeway, high=interval.high * leeway)
 
 
@@ -144,24 +154,20 @@ def values_of(runs: Table | pd.DataFrame, name: str) -> Floats:
     return table_of(runs).floats(name)
 
 
-def leeway_of(name: str, base: tuple[Table, Rows], test: tuple[Table, Rows]) -> float:
-    """The factor by which test / base may be off both ways, by the bounds of both sides' runs; 1 for what has none.
+def reach_of(name: str, base: tuple[Table, Rows], test: tuple[Table, Rows]) -> tuple[Reach, Reach]:
+    """How far the figures of base and test may be off, by the bounds of their runs; not at all for what has none.
 
     base, test: a table, and which of its rows.
     """
-    if name != _BOUNDED:
-        return 1.0
-    (less, more), (test_less, test_more) = _reach(*base), _reach(*test)
-    return max(less * test_more, more * test_less)
+    return (_reach(*base), _reach(*test)) if name == _BOUNDED else (EXACT, EXACT)
 
 
-def _reach(table: Table, rows: Rows) -> tuple[float, float]:
-    """How many times less, and more, the figures of these runs may be: medians."""
+def _reach(table: Table, rows: Rows) -> Reach:
     value, low, high = (table.floats(name)[rows] for name in (_BOUNDED, *_BOUNDS))
     known = np.isfinite(value) & np.isfinite(low) & np.isfinite(high) & (low > 0)
     if not known.any():
-        return 1.0, 1.0
-    return float(np.median(value[known] / low[known])), float(np.median(high[known] / value[known]))
+        return EXACT
+    return Reach(float(np.median(value[known] / low[known])), float(np.median(high[known] / value[known])))
 
 
 def missing(base: Estimate, test: Estimate, note: str) -> Change:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness import columns
+from harness.analysis.compare.change import ACCOUNTING, off_by
 from harness.analysis.compare.family import family_of
 from harness.analysis.compare.model import LEVEL, Change, Comparison, Family, Row
 from harness.errors import InputError
@@ -111,8 +112,11 @@ def _judged(row: Row, gate: Gate, by_estimate: bool, family: Family) -> GateResu
         return GateResult(gate, row, "not judged", value, interval, why)
     outcomes: dict[Judgement, GateOutcome] = {"met": "failed", "refuted": "passed", "unclear": "undecided"}
     found = condition.judge(interval)
+    if found != condition.judge(_off(row.change, condition.quantity, interval)):
+        return GateResult(gate, row, "undecided", value, interval, ACCOUNTING)
     if found == "met" and contrast is not None:
         corrected = contrast.widened(family.lag).interval(family.confidence)
+        corrected = _off(row.change, condition.quantity, corrected)
         if not (condition.allows(corrected.low) and condition.allows(corrected.high)):
             why = "its own interval meets it, the one corrected for the condition's cells does not"
             return GateResult(gate, row, "undecided", value, interval, why)
@@ -125,6 +129,19 @@ def _measured(change: Change, quantity: Quantity) -> tuple[float | None, Interva
         return change.test.median, change.test.interval, None
     effect = change.ratio if quantity == "ratio" else change.difference
     return (effect.value, effect.interval, effect.contrast) if effect else (None, None, None)
+
+
+def _off(change: Change, quantity: Quantity, interval: Interval) -> Interval:
+    """The interval, widened by how far the figures that it is of may be off."""
+    base, test = change.reach
+    if quantity == "ratio":
+        return off_by(change.leeway, interval)
+    if quantity == "level":
+        return replace(interval, low=interval.low / test.less, high=interval.high * test.more)
+    of_base, of_test = change.base.median or 0.0, change.test.median or 0.0
+    low = of_test * (1 - 1 / test.less) + of_base * (base.more - 1)
+    high = of_test * (test.more - 1) + of_base * (1 - 1 / base.less)
+    return replace(interval, low=interval.low - low, high=interval.high + high)
 
 
 def _unit_factor(own: str, written: str, text: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness.analysis.compare.environment import EnvironmentDifference
 from harness.analysis.compare.experiments import ExperimentDifference
@@ -40,6 +40,16 @@ class Options:
     sort: Sort = "plan"
 
 
+class Reach(NamedTuple):
+    """How many times less, and more, than it is stated a figure may be, by the accounting that it comes from."""
+
+    less: float = 1.0
+    more: float = 1.0
+
+
+EXACT = Reach()
+
+
 @dataclass(frozen=True)
 class Change:
     """Test against base for one metric.
@@ -49,9 +59,9 @@ class Change:
     test, corrected for its family (None outside of one); needed: runs a side that would decide what is undecided.
     together: the interval that claims, of the ratio or, without one, of the difference; it holds at once with those of
     all `comparisons` that are judged together. no_larger: the share that no difference exceeds, where that is shown.
-    lag: how much runs of the page resemble the ones before them, for which `together` is widened. leeway: the factor by
-    which test / base may be off both ways since their accounting bounds both figures only. bounded: it alone keeps
-    what the runs show from being claimed, so that more runs would not.
+    lag: how much runs of the page resemble the ones before them, for which `together` is widened. reach: how far base
+    and test may be off, where their accounting bounds the figures only. bounded: it alone keeps what the runs show from
+    being claimed, so that more runs would not.
     """
 
     base: Estimate
@@ -69,7 +79,7 @@ class Change:
     comparisons: int = 1
     no_larger: float | None = None
     lag: float = 0.0
-    leeway: float = 1.0
+    reach: tuple[Reach, Reach] = (EXACT, EXACT)
     bounded: bool = False
     course: tuple[Look, ...] = field(default=(), compare=False, repr=False)
 
@@ -82,6 +92,12 @@ class Change:
     def decides(self) -> Ratio | Difference | None:
         """What the change is judged by: the ratio, where there is one."""
         return self.ratio or self.difference
+
+    @property
+    def leeway(self) -> float:
+        """The factor by which test / base may be off, both ways."""
+        base, test = self.reach
+        return max(base.less * test.more, base.more * test.less)
 
     @property
     def few(self) -> bool:

@@ -32,10 +32,10 @@ def interleaving(runs: Table | pd.DataFrame, base: SummaryCell, test: SummaryCel
     table = table_of(runs)
     if "block" not in table:
         return "none"
-    blocks = table.floats("block")
+    blocks = _blocks(table, base, test)
     for cell in (base, test):
         mine = blocks[cell.valid]
-        if not np.isfinite(mine).all() or np.unique(mine).size != mine.size:
+        if not np.isfinite(mine).all() or _repeats(mine):
             return "none"
     if np.intersect1d(blocks[base.valid], blocks[test.valid]).size < stats.MIN_BLOCKS_RATIO:
         return "none"
@@ -60,7 +60,7 @@ def paired_values(runs: Table | pd.DataFrame, name: str, base: SummaryCell, test
     if interleaving(runs, base, test) not in ("shown", "declared"):
         return None
     table = table_of(runs)
-    blocks, values = table.floats("block"), table.floats(name)
+    blocks, values = _blocks(table, base, test), table.floats(name)
     left, right = (rows[np.isfinite(values[rows])] for rows in (base.valid, test.valid))
     common, ours, theirs = np.intersect1d(blocks[left], blocks[right], return_indices=True)
     if common.size < stats.MIN_BLOCKS_RATIO:
@@ -81,7 +81,7 @@ def looks_of(plan: Mapping[str, Any]) -> Looks | None:
 
 def blocks_of(table: Table, base: SummaryCell, test: SummaryCell) -> tuple[Floats, Floats]:
     """The blocks of the runs that count of two cells."""
-    blocks = table.floats("block")
+    blocks = _blocks(table, base, test)
     return blocks[base.valid], blocks[test.valid]
 
 
@@ -96,6 +96,20 @@ def times_of(table: Table) -> Floats:
     # In microseconds: nanoseconds reach no further than the year 2262, and a table may hold any date.
     epoch = pd.Timestamp(0, tz="UTC").as_unit("us")
     return np.asarray((times.dt.as_unit("us") - epoch).dt.total_seconds(), dtype=np.float64)
+
+
+def _blocks(table: Table, base: SummaryCell, test: SummaryCell) -> Floats:
+    """The block of every row; where a cell has one twice, of several machines that numbered alike, each has its own."""
+    blocks = table.floats("block")
+    several = [table[name].codes for name in HOST if len(texts_of(table, name)) > 1]
+    if not several or not any(_repeats(blocks[cell.valid]) for cell in (base, test)):
+        return blocks
+    apart = np.unique(np.column_stack((blocks, *several)), axis=0, return_inverse=True)[1].ravel()
+    return np.where(np.isfinite(blocks), apart, np.nan)
+
+
+def _repeats(blocks: Floats) -> bool:
+    return np.unique(blocks).size != blocks.size
 
 
 def _places(table: Table, rows: npt.NDArray[np.intp]) -> list[Floats]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness import columns, stats
 from harness.analysis.compare.align import aligned, resolved
-from harness.analysis.compare.change import Floats, leeway_of, measured, missing, with_reason
+from harness.analysis.compare.change import Floats, measured, missing, reach_of, with_reason
 from harness.analysis.compare.choose import (
     input_names,
     level_of,
@@ -215,9 +215,9 @@ def _within(
             continue
         pairs = paired_values(table, name, base, cell)
         sides = (values[base.valid], values[cell.valid])
-        unsure = leeway_of(name, (table, base.valid), (table, cell.valid))
+        unsure = reach_of(name, (table, base.valid), (table, cell.valid))
         blocks = blocks_of(table, base, cell)
-        moved = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, leeway=unsure)
+        moved = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, reach=unsure)
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
@@ -246,8 +246,8 @@ def _across(metric: str, sides: tuple[_Half, _Half], tables: tuple[Table, Table]
     if one is None or other is None:
         estimates = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
         return missing(estimates[0], estimates[1], f"not in {first if one is None else second}")
-    unsure = leeway_of(metric, (tables[0], one.valid), (tables[1], other.valid))
-    moved = measured(metric, left[one.valid], right[other.valid], leeway=unsure)
+    unsure = reach_of(metric, (tables[0], one.valid), (tables[1], other.valid))
+    moved = measured(metric, left[one.valid], right[other.valid], reach=unsure)
     return with_reason(moved, (one, other), (first, second))
 
 

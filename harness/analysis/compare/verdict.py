@@ -50,8 +50,10 @@ def of_cases(runs: Table, ways: set[Interleaving], mixed: Sequence[str], drifted
     ways: how its cases share blocks with the baseline, empty where no difference was computed; mixed: what of the host
     is not the same within a cell, or between a case and its baseline; drifted: whether anything moves with the order.
     """
-    where = "" if silent(runs) else " on the same host"
-    if mixed:
+    on_one = f", both on one machine (they differ in {_listed(mixed)})" if mixed else " on the same host"
+    where = "" if silent(runs) else on_one
+    of_each = f" and machines (they differ in {_listed(mixed)})" if mixed else ""
+    if mixed and not (ways and ways <= {"shown", "declared"}):
         first = f"The runs of this set differ in {_listed(mixed)}: an effect of that cannot be told apart."
     elif not ways:
         first = ""
@@ -61,8 +63,8 @@ def of_cases(runs: Table, ways: set[Interleaving], mixed: Sequence[str], drifted
         first = f"The cases were not measured on one and the same machine, so they are not paired: {_BLAME}."
     elif "declared" in ways:
         first = (
-            "Cases are paired by the table's blocks; that they were measured in the same blocks, in turns, is not on "
-            f"record (it has no order and no times): if they were not, {_BLAME}."
+            f"Cases are paired by the table's blocks{of_each}; that they were measured in the same blocks, in turns, "
+            f"is not on record (it has no order and no times): if they were not, {_BLAME}."
         )
     elif "shown" in ways:
         first = (
