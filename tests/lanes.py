@@ -82,6 +82,10 @@ SECONDS: dict[str, int] = {
 # One worker takes all of these, so that one browser is started and the pages are made once.
 _BROWSER = "tests/chromium"
 _LOW_PRIORITY = 19
+# Version 1 of control groups: with version 2 and systemd, sessions are in groups with weights and not in autogroups.
+_ASIDE_GROUP = Path("/sys/fs/cgroup/cpu/pollbench-tests")
+# Of the 1,024 of everything else together. A new group has no real-time class at all where it is limited by groups.
+_ASIDE_LIMITS = {"cpu.shares": 30, "cpu.rt_runtime_us": 900_000}
 _OWN_DIRECTORIES = ("/run/netns", "/run/pollbench")
 _CLONE_NEWNS = 0x00020000
 _MS_PRIVATE = 1 << 18
@@ -95,7 +99,29 @@ def start_worker(name: str) -> None:
     """Take the worker of that name ("gw1") out of the way of the host's. Once, before its first test."""
     if name != HOST_WORKER:
         os.nice(_LOW_PRIORITY)
+        _weigh_little()
         isolate()
+
+
+def _weigh_little() -> None:
+    """Give this process, and all that it starts, together the weight of two programs of low priority.
+
+    Where control groups leave the CPUs to the kernel's autogroups, each session has a weight of its own, whatever the
+    priority of what runs in it: the sshd of a host, and each login of it, would count for as much as a measurement.
+    """
+    if os.geteuid() != 0 or not (_ASIDE_GROUP.parent / "cpu.shares").exists():
+        return
+    _ASIDE_GROUP.mkdir(exist_ok=True)
+    for file, value in _ASIDE_LIMITS.items():
+        with contextlib.suppress(FileNotFoundError):
+            (_ASIDE_GROUP / file).write_text(str(value))
+    (_ASIDE_GROUP / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def _leave_no_group() -> None:
+    # A program that outlives the session keeps it: the next session takes it as it is.
+    with contextlib.suppress(OSError):
+        _ASIDE_GROUP.rmdir()
 
 
 def isolate() -> None:
@@ -199,4 +225,5 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
     """The scheduler of a session with workers."""
+    config.add_cleanup(_leave_no_group)
     return Lanes(config, log)
