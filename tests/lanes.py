@@ -30,9 +30,9 @@ HOST_WORKER = "gw0"
 ASIDE = {
     f"tests/netns/test_{name}.py"
     for name in (
-        *("descendants", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "import_real", "mininet"),
-        *("newcomer", "node_sysctls", "overlays", "planted", "remains", "signals", "switched_links"),
-        *("two_hosts_lost", "used_again"),
+        *("ci", "descendants", "docs_run", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page"),
+        *("import_real", "mininet", "newcomer", "node_sysctls", "overlays", "planted", "remains", "signals"),
+        *("switched_links", "tune", "two_hosts", "two_hosts_lost", "used_again"),
     )
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.
@@ -172,7 +172,8 @@ def lanes_of(worker: str, host_lives: bool) -> tuple[str, ...]:
     """The lanes of a worker, that first in which it works as long as there is something."""
     # Where the host's worker has died, its tests fail rather than wait for ever.
     links = () if host_lives and worker != HOST_WORKER else ("links",)
-    return (*links, "guests", "free", "aside") if worker == "gw1" else (*links, "aside", "free", "guests")
+    first = {"gw1": "guests", "gw2": "aside"}.get(worker, "free")
+    return (*links, first, *(lane for lane in ("free", "aside", "guests") if lane != first))
 
 
 def seconds_of(unit: str, tests: int) -> float:

@@ -54,7 +54,7 @@ run_tests() {
     # In place of pyproject's addopts, which keep no memory of failures: it would be a directory of root's in the checkout.
     options="addopts=-ra --strict-markers --strict-config --import-mode=importlib"
     memory="cache_dir=$scratch/memory"
-    workers=$(($(nproc) + 1))
+    workers=$(($(nproc) + 2))
     [ $# -eq 0 ] || workers=0
     # Hundreds of tests start a Python: compiled files, outside the checkout, save each a quarter of its time. Those that
     # pip made count there only as links: else every worker would compile pandas again before its first test.
