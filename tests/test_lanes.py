@@ -26,6 +26,11 @@ def test_links_are_the_host_s_alone_and_somebody_begins_with_each_lane() -> None
     assert lanes.lane_of("tests/netns/test_runs.py") == "links"
     workers = {worker: lanes.lanes_of(worker, True) for worker in ("gw0", "gw1", "gw2", "gw3")}
     assert [worker for worker, own in workers.items() if "links" in own] == ["gw0"]
-    assert {worker: own[0] for worker, own in workers.items()} == {"gw0": "links", "gw1": "guests", "gw2": "aside", "gw3": "free"}
+    assert {worker: own[0] for worker, own in workers.items()} == {
+        "gw0": "links",
+        "gw1": "guests",
+        "gw2": "aside",
+        "gw3": "free",
+    }
     assert all({"guests", "free", "aside"} <= set(own) for own in workers.values())
     assert "links" in lanes.lanes_of("gw2", False)
