@@ -19,6 +19,10 @@
 
 #define UNSET INT64_MIN
 #define PRIORITY_MAX 99
+/* Also root is refused in a group of version 1 without a share, which a new one has not: CONFIG_RT_GROUP_SCHED. */
+#define NO_REAL_TIME \
+    "Operation not permitted; it needs CAP_SYS_NICE and, in a control group of the cpu controller, " \
+    "a real-time share (cpu.rt_runtime_us)"
 
 static const char *const policy_names[] = {"other", "batch", "idle", "fifo", "rr", NULL};
 static const int policies[] = {SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_FIFO, SCHED_RR};
@@ -68,8 +72,11 @@ static void set_policy(int64_t policy, int64_t priority)
 {
     const struct sched_param parameters = {.sched_priority = (int)priority};
 
-    if (sched_setscheduler(0, policies[policy], &parameters) != 0)
-        fail("set the scheduling policy", policy_names[policy], errno);
+    if (sched_setscheduler(0, policies[policy], &parameters) == 0)
+        return;
+    if (errno == EPERM && is_realtime(policy))
+        fail_saying("set the scheduling policy", policy_names[policy], NO_REAL_TIME);
+    fail("set the scheduling policy", policy_names[policy], errno);
 }
 
 static void set_nice(int64_t nice_level)
