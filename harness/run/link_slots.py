@@ -60,6 +60,9 @@ def slots_for(shape: Shape, discs: Sequence[Disc], mtu: int | None) -> Slots | N
     changes, pace, room = shape.changes, pace_of(discs), room_of(discs, mtu)
     if changes is None or changes.trace_data is None or pace is None or pace.kind != "htb" or room is None:
         return None
+    # Behind a netem it was not tried so far.
+    if shape.needs_netem:
+        return None
     frames = slots_of(unpacked(changes.trace_data))
     own_ns = max(frames, default=0) * _MS
     period_ns = own_ns if changes.every_ns is None else changes.every_ns

@@ -111,9 +111,7 @@ LINKS: dict[str, Any] = {
     },
     # Whatever is sent waits for the next of its slots.
     "trace": {
-        "topology": over(
-            forward={"rate": "10mbit", "delay": "1ms", "changes": {"trace": "t", "trace_data": packed("10\n")}}
-        ),
+        "topology": over(forward={"rate": "10mbit", "changes": {"trace": "t", "trace_data": packed("10\n")}}),
         "workload": PING | {"size": "64B"},
     },
     # Per frame: as many drops as TCP has to send again, not one for each 40.
