@@ -122,9 +122,11 @@ lateness_p50_us | number us | lower | | Median {_LATE}.
 lateness_p99_us | number us | lower | | 99 % quantile {_LATE}.
 lateness_max_us | number us | lower | | Greatest {_LATE}.
 link_changes | integer count | | | Changes made of links that change (`changes`), the window and what follows it.
-link_late_p50_us | number us | lower | | How late they were, from due to acknowledged by the kernel: the median.
+link_late_p50_us | number us | lower | | How late they were, from due to done by the kernel: the median.
 link_late_p99_us | number us | lower | | 99 % quantile of the same.
 link_late_max_us | number us | lower | | The latest.
+link_slots | integer count | | | Packets that had a slot of a packet-delivery trace; blank where its rates had to do.
+link_slot_late_us | number us | lower | | How late they left at last: the kernel's moving average, of the latest link.
 throughput_bps | number bit/s | higher main | payload | Payload delivered per second; of requests and replies, both.
 lost_percent | number % | lower | | Datagrams sent that never came, as the program counts them.
 hit_percent | number % | higher | | memcached: gets that found their key.

@@ -7,10 +7,12 @@ import struct
 
 from harness.kernel import syscalls
 
-XDP, RAW_TRACEPOINT = 6, 17
+CLASSIFIER, XDP, RAW_TRACEPOINT = 3, 6, 17
 """Types of programs."""
-HASH, PER_CPU_ARRAY, XSKMAP = 1, 6, 17
+HASH, ARRAY, PER_CPU_ARRAY, XSKMAP = 1, 2, 6, 17
 """Types of maps."""
+MMAPABLE = 1 << 10
+"""Of an array: its descriptor can be mapped into memory (Linux 5.5)."""
 _MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _LOAD, _RAW_TRACEPOINT_OPEN = 0, 1, 2, 5, 17
 _PSEUDO_MAP_FD = 1
 
@@ -36,9 +38,9 @@ def load(kind: int, program: bytes) -> int:
     return syscalls.bpf(_LOAD, struct.pack("=IIQQ", kind, len(program) // 8, *places))
 
 
-def make_map(kind: int, value_bytes: int, entries: int) -> int:
+def make_map(kind: int, value_bytes: int, entries: int, flags: int = 0) -> int:
     """A descriptor of a map with keys of 4 bytes. Raises OSError, as `load` does."""
-    return syscalls.bpf(_MAP_CREATE, struct.pack("=IIII", kind, 4, value_bytes, entries))
+    return syscalls.bpf(_MAP_CREATE, struct.pack("=5I", kind, 4, value_bytes, entries, flags))
 
 
 def put(fd: int, key: int, value: int) -> None:

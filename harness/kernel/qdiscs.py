@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from harness.kernel import netem
@@ -17,7 +18,7 @@ ROOT = 0xFFFFFFFF
 BLACKHOLE = "blackhole"
 """The kind of qdisc that drops all that comes; every kernel with qdiscs has it."""
 
-_RTM_NEWQDISC, _RTM_DELQDISC, _RTM_NEWTCLASS = 36, 37, 40
+_RTM_NEWQDISC, _RTM_DELQDISC, _RTM_NEWTCLASS, _RTM_DELTCLASS, _RTM_NEWTFILTER, _RTM_DELTFILTER = 36, 37, 40, 41, 44, 45
 _TCA_KIND, TCA_OPTIONS = 1, 2
 TCMSG = struct.Struct("=BBHiIII")
 
@@ -27,6 +28,11 @@ _LINKLAYER_ETHERNET = 1
 _RATESPEC = struct.Struct("=BBHhHI")
 
 CLASS_MINOR = 1
+
+# The only filter of a qdisc, for packets of all protocols; the program of bpf itself says where they go. Source:
+# linux/pkt_cls.h.
+_ALL_PROTOCOLS = 1 << 16 | socket.htons(3)
+_BPF_CLASS, _BPF_FD, _BPF_NAME, _BPF_FLAGS, _BPF_DIRECT = 3, 6, 7, 8, 1
 
 # Random early detection. Source: linux/pkt_sched.h.
 _RED_PARMS, _RED_STAB, _RED_MAX_P, _RED_ECN = 1, 2, 3, 1
@@ -73,6 +79,31 @@ def block(ifindex: int, parent: int) -> Request:
 def unblock(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> Request:
     """Put a classless qdisc there again, an empty one; where it still is, it stays as it is."""
     return _tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, _encoded(kind, tuple(options.items())), NLM_F_PUT)
+
+
+def new_class(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> Request:
+    """Another class of htb or hfsc, with a number of its own, to which packets go when a filter says so."""
+    return _tc(_RTM_NEWTCLASS, ifindex, kind, handle, parent, _CLASSES[kind](options))
+
+
+def delete_class(ifindex: int, handle: int) -> Request:
+    """Remove a class, and what is below it."""
+    return Request(_RTM_DELTCLASS, 0, TCMSG.pack(0, 0, 0, ifindex, handle, 0, 0), "delete a class")
+
+
+def new_filter(ifindex: int, parent: int, program: int) -> Request:
+    """Have a BPF program (its descriptor) say where the packets of a qdisc go. ENOENT: the kernel lacks cls_bpf."""
+    # The program names the minor half of a class; the major one is that of the class that is given here.
+    options = attr_u32(_BPF_CLASS, parent | CLASS_MINOR)
+    options += attr_u32(_BPF_FD, program) + attr_text(_BPF_NAME, "pollbench") + attr_u32(_BPF_FLAGS, _BPF_DIRECT)
+    body = TCMSG.pack(0, 0, 0, ifindex, 0, parent, _ALL_PROTOCOLS) + attr_text(_TCA_KIND, "bpf")
+    return Request(_RTM_NEWTFILTER, NLM_F_NEW, body + attr(TCA_OPTIONS, options), "add a filter bpf")
+
+
+def delete_filter(ifindex: int, parent: int) -> Request:
+    """Remove that filter."""
+    body = TCMSG.pack(0, 0, 0, ifindex, 0, parent, _ALL_PROTOCOLS)
+    return Request(_RTM_DELTFILTER, 0, body, "delete a filter")
 
 
 def delete_root(ifindex: int) -> Request:
@@ -170,9 +201,8 @@ def _limited(encode: Callable[[int], bytes]) -> Encoder:
     return lambda options: encode(int(options["limit"])) if "limit" in options else None
 
 
-def _numbered(kind: str) -> Encoder:
+def _numbered(numbers: Mapping[str, int]) -> Encoder:
     """The encoder of a qdisc each of whose options is an attribute."""
-    numbers = LEAF_ATTRIBUTES[kind]
     return lambda options: b"".join(attr_u32(numbers[name], int(value)) for name, value in options.items()) or None
 
 
@@ -183,6 +213,8 @@ LEAF_ATTRIBUTES: dict[str, dict[str, int]] = {
     "fq_codel": {"limit": 2, "ecn": 4, "ce_threshold_us": 7},
     "dualpi2": {"limit": 1, "ce_threshold_us": 8},
 }
+# Of fq where it holds packets until times that they bear.
+_FQ_TIMED = {"flow_limit": 2, "pacing": 5, "timer_slack_ns": 13, "horizon_us": 14}
 _ENCODERS: dict[str, Encoder] = {
     "tbf": _tbf,
     # A default that names no class would let everything pass unshaped; ours is installed with the qdisc.
@@ -193,7 +225,8 @@ _ENCODERS: dict[str, Encoder] = {
     "pfifo": _limited(struct.Struct("=I").pack),
     "bfifo": _limited(struct.Struct("=I").pack),
     "sfq": _limited(lambda limit: struct.pack("=IiIII", 0, 0, limit, 0, 0)),
-    **{kind: _numbered(kind) for kind in LEAF_ATTRIBUTES},
+    **{kind: _numbered(numbers) for kind, numbers in LEAF_ATTRIBUTES.items()},
+    "fq": _numbered(LEAF_ATTRIBUTES["fq"] | _FQ_TIMED),
     "cake": lambda _: None,
 }
 KINDS = tuple(_ENCODERS)

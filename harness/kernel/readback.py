@@ -30,7 +30,9 @@ _TBF_RATE64 = 4
 _HTB_CLASS = "htb class"
 _TCA_KIND = 1
 # Counters are read twice a run for each qdisc: struct gnet_stats_basic and gnet_stats_queue, by ourselves.
-_TCA_STATS2, _BASIC, _QUEUE = 7, 1, 3
+_TCA_STATS2, _BASIC, _QUEUE, _APP = 7, 1, 3, 4
+# Of fq, in struct tc_fq_qd_stats.
+_UNTHROTTLE_LATENCY_AT = 76
 
 # What options say is in their bytes alone: a topology has many of the same.
 _KNOWN_MOST = 4096
@@ -50,7 +52,7 @@ class QdiscState(NamedTuple):
     @property
     def statistics(self) -> dict[str, int]:
         """Counters: bytes, packets, queued_packets, queued_bytes, drops, requeues, overlimits."""
-        counted = attrs(attrs(self.message, _HEADER_BYTES + TCMSG.size).get(_TCA_STATS2, b""))
+        counted = self._counted()
         if _BASIC not in counted or _QUEUE not in counted:
             return {}
         size, packets = struct.unpack_from("=QI", counted[_BASIC])
@@ -64,6 +66,14 @@ class QdiscState(NamedTuple):
             "requeues": requeues,
             "overlimits": overlimits,
         }
+
+    def unthrottled_late_ns(self) -> int:
+        """Of fq: how late packets leave that wait for their time, its own moving average; 0 if it does not say."""
+        own = self._counted().get(_APP, b"")
+        return u32(own, _UNTHROTTLE_LATENCY_AT) if len(own) >= _UNTHROTTLE_LATENCY_AT + 4 else 0
+
+    def _counted(self) -> dict[int, bytes]:
+        return attrs(attrs(self.message, _HEADER_BYTES + TCMSG.size).get(_TCA_STATS2, b""))
 
 
 def qdisc_dump(netns: int | str | Path) -> list[QdiscState]:

@@ -23,6 +23,7 @@
 #define MAGIC "PBLINK01"
 #define LATENESS_MAX 4000000 /* changes of which the lateness is kept: 32 MB */
 #define ANSWER_BYTES 8192
+#define UNANSWERED_MAX 64 /* of a socket: its buffer holds some 250 answers */
 
 /* The timetable: this head, the paths of namespaces, the tracks, the events, the messages' places, the messages. */
 struct head {
@@ -57,6 +58,7 @@ struct table {
     const struct place *places;
     const char *messages;
     int *sockets;
+    uint32_t *unanswered; /* changes of each namespace whose answers have not been read */
 };
 
 /* Where a track is: its next event, and when it began (anew). */
@@ -118,16 +120,18 @@ static struct table read_table(const char *path)
                           .events = (const struct event *)(const void *)events,
                           .places = (const struct place *)(const void *)places,
                           .messages = messages,
-                          .sockets = calloc((size_t)head->namespaces + 1, sizeof(int))};
+                          .sockets = calloc((size_t)head->namespaces + 1, sizeof(int)),
+                          .unanswered = calloc((size_t)head->namespaces + 1, sizeof(uint32_t))};
 
-    if (table.sockets == NULL || messages > data + bytes || !is_whole(&table, (size_t)(data + bytes - messages)))
+    if (table.sockets == NULL || table.unanswered == NULL || messages > data + bytes ||
+        !is_whole(&table, (size_t)(data + bytes - messages)))
         fail_saying("read the timetable", path, "it is not whole");
     for (uint32_t i = 0; i < head->namespaces; i++)
         table.sockets[i] = open_socket(paths + (size_t)i * PATH_BYTES);
     return table;
 }
 
-/* Waits for as many acknowledgements as were asked for; the kernel has done all when the last is here. */
+/* Reads as many acknowledgements as were asked for: did the kernel do it? */
 static void await_answers(int sock, size_t count)
 {
     static _Alignas(struct nlmsghdr) char answer[ANSWER_BYTES];
@@ -154,6 +158,16 @@ static void await_answers(int sock, size_t count)
     }
 }
 
+/* Of the namespaces from the one to before the other. */
+static void settle(const struct table *table, uint32_t namespace, uint32_t end)
+{
+    for (; namespace < end; namespace++) {
+        await_answers(table->sockets[namespace], table->unanswered[namespace]);
+        table->unanswered[namespace] = 0;
+    }
+}
+
+/* The kernel does it before send() returns; what it says of it is read when nothing is due. */
 static void apply(const struct table *table, uint32_t namespace, uint32_t message)
 {
     const struct place place = table->places[message];
@@ -170,7 +184,9 @@ static void apply(const struct table *table, uint32_t namespace, uint32_t messag
     }
     if (send(sock, data, place.bytes, 0) != (ssize_t)place.bytes)
         fail("send a change", NULL, errno);
-    await_answers(sock, count);
+    table->unanswered[namespace] += (uint32_t)count;
+    if (table->unanswered[namespace] > UNANSWERED_MAX)
+        settle(table, namespace, namespace + 1);
 }
 
 static void sleep_until(int64_t ns)
@@ -221,6 +237,8 @@ static void go_through(const struct table *table, int64_t begun_ns, struct punct
         struct cursor *cursor = &cursors[number];
         const struct track *track = &table->tracks[number];
 
+        if (cursor->due_ns > clock_now_ns())
+            settle(table, 0, table->head->namespaces);
         sleep_until(cursor->due_ns);
         if (stop_requested)
             break;
@@ -287,8 +305,10 @@ int changes_main(int argc, char **argv)
     go_through(&table, begun_ns, &punctual);
     for (uint32_t i = 0; i < table.head->tracks; i++)
         apply(&table, table.tracks[i].namespace, table.tracks[i].undo);
+    settle(&table, 0, table.head->namespaces);
     report(begun_ns, &punctual);
     free(table.sockets);
+    free(table.unanswered);
     free(punctual.lateness);
     free(punctual.took);
     return EXIT_SUCCESS;

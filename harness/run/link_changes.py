@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
@@ -18,6 +19,7 @@ from harness.kernel import facts, qdiscs
 from harness.kernel.memfile import MemoryFile
 from harness.kernel.netlink import Request, on_the_wire
 from harness.run.counters import HOGS
+from harness.run.link_slots import SlottedLinks
 from harness.run.outcome import Report
 from harness.run.process import NativeProcess, launch_options
 from harness.signals import Stopper
@@ -49,10 +51,15 @@ class LinkChanger:
         self._testbed = testbed
         self._ports = list(_changing(testbed))
         self._helper: NativeProcess | None = None
+        self._slots = stack.enter_context(SlottedLinks(testbed, self._ports))
+        self._slotted: Metrics = {}
+        self._by_rate = [port for port in self._ports if port not in self._slots.ports]
         self.report: Report = {}
         self.doubts: list[str] = []
         self.hints: list[str] = []
-        if self._ports:
+        if self._slots.missing:
+            self.hints.append(f"packet-delivery traces were followed by their rates: {self._slots.missing}")
+        if self._by_rate:
             self._start(stopper, stack, sorted(facts.online_cpus() - cpus))
 
     def families(self) -> dict[str, list[int]]:
@@ -61,19 +68,29 @@ class LinkChanger:
 
     def begin(self) -> None:
         """Now is the time 0 of all courses."""
+        if self._ports:
+            begun_ns = time.monotonic_ns()
+            self.report = {"begun_ns": begun_ns}
+            self._slots.begin(begun_ns)
         if self._helper is not None:
             self._helper.send("go")
 
     def end(self) -> None:
         """Have every link made what it was before; a helper that failed is a doubt about the run."""
+        try:
+            self._slotted = self._slots.metrics()
+        except OSError as error:
+            self.doubts.append(f"the links did not change as declared: {error}")
+        self._slots.close()
         if self._helper is None:
             return
         try:
             self.report = self._helper.stop()
         except PollbenchError as error:
+            self.report = {}
             self.doubts.append(f"the links did not change as declared: {error}")
             return
-        late_ns, limit_ns = self.report["late_p99_ns"], _LATE_NS + _LATE_EACH_NS * (len(self._ports) - 1)
+        late_ns, limit_ns = self.report["late_p99_ns"], _LATE_NS + _LATE_EACH_NS * (len(self._by_rate) - 1)
         if late_ns > limit_ns:
             of_it = f"{late_ns / 1e3:.0f} us at p99; limit {limit_ns / 1e3:g} us"
             self.doubts.append(f"changes of the links were late by {of_it}")
@@ -84,10 +101,10 @@ class LinkChanger:
 
     def metrics(self) -> Metrics:
         """Columns of runs.csv: how many changes there were, and how late."""
-        if not self.report:
-            return {}
+        if "changes" not in self.report:
+            return self._slotted
         late = {f"link_late_{part}_us": self.report[f"late_{part}_ns"] / 1e3 for part in ("p50", "p99", "max")}
-        return {"link_changes": self.report["changes"], **late}
+        return {"link_changes": self.report["changes"], **late} | self._slotted
 
     def phases(self, client: Report, samples: npt.NDArray[Any] | None, lasted_ns: int) -> list[LinkPhase]:
         """A row for each phase of each direction that changes. client: the report of whoever took the samples.
@@ -113,7 +130,7 @@ class LinkChanger:
 
     def _start(self, stopper: Stopper, stack: ExitStack, free: list[int]) -> None:
         file = stack.enter_context(MemoryFile("pollbench-links"))
-        os.write(file.fd, timetable(self._testbed, self._ports))
+        os.write(file.fd, timetable(self._testbed, self._by_rate))
         launch = launch_options(None, {"cpus": free, "policy": "fifo", "priority": 1})
         argv = [str(loadgen.path()), *launch, "links", "--timetable", file.path()]
         self._helper = stack.enter_context(NativeProcess("links", argv, stopper, (file.fd,)))

@@ -67,18 +67,28 @@ def unpacked(data: str) -> str:
 
 def parse_trace(text: str) -> LinkTrace:
     """The points of a trace, the first at 0. Raises TraceError."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    lines = _lines(text)
     if not lines:
         raise TraceError(1, 1, f"it has no line; {_FORM}")
-    return _deliveries(lines) if lines[0][1].isdecimal() else _table(lines)
+    return _deliveries(_opportunities(lines)) if lines[0][1].isdecimal() else _table(lines)
 
 
-def _deliveries(lines: list[tuple[int, str]]) -> LinkTrace:
-    """Between two opportunities the link has the rate at which just as many frames pass as the second one lets through.
+def slots_of(text: str) -> dict[int, int]:
+    """Of a packet-delivery trace: in which milliseconds how many frames may pass, the last being that of a turn's end.
 
-    So a packet that waits has left when its opportunity comes; of several in one millisecond, evenly before it.
+    Empty for any other trace. Raises TraceError.
     """
+    lines = _lines(text)
+    return _opportunities(lines) if lines and lines[0][1].isdecimal() else {}
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """What is not blank and no comment, with its number."""
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+
+
+def _opportunities(lines: list[tuple[int, str]]) -> dict[int, int]:
     slots: Counter[int] = Counter()
     latest = 0
     for number, line in lines:
@@ -92,13 +102,21 @@ def _deliveries(lines: list[tuple[int, str]]) -> LinkTrace:
         raise TraceError(lines[-1][0], 1, "it ends at 0 ms; the last line is the time after which it begins anew")
     # What is due at 0 is due at the end of each turn as well, so that it is counted there.
     slots[latest] += slots.pop(0, 0)
+    return slots
+
+
+def _deliveries(slots: dict[int, int]) -> LinkTrace:
+    """Between two opportunities the link has the rate at which just as many frames pass as the second one lets through.
+
+    So a packet that waits has left when its opportunity comes; of several in one millisecond, evenly before it.
+    """
     points, before = [], 0
     for slot, count in slots.items():
         rate = max(LEAST_BPS, count * FRAME_BYTES * 8 * 1000 // (slot - before))
         if not points or points[-1].rate_bps != rate:
             points.append(TracePoint(before * _MS, rate))
         before = slot
-    return LinkTrace(tuple(points), latest * _MS)
+    return LinkTrace(tuple(points), before * _MS)
 
 
 def _table(lines: list[tuple[int, str]]) -> LinkTrace:

@@ -91,6 +91,20 @@ def test_a_packet_delivery_trace_lets_as_many_frames_pass_as_it_has_lines() -> N
     assert bits / (FRAME_BYTES * 8) == pytest.approx(4, rel=1e-4)
 
 
+def test_rates_of_a_packet_delivery_trace_change_half_a_frame_ahead_and_make_up_for_a_millisecond() -> None:
+    changes = {"trace_data": packed("4\n4\n10\n")}
+    declared = shape(rate="1mbit", changes=changes)
+    first, second = changes_of(declared, None)
+    # Two frames in 4 ms, each 2 ms.
+    assert (first.at_ns, round(second.at_ns / MS, 3)) == (0, 3)
+    rate = FRAME_BYTES * 8000 // 6
+    [change] = second.changes
+    assert change.disc.options == {"rate_bps": rate, "burst_bytes": rate // 8000}
+    assert [change.disc.options["burst_bytes"] for change in undoing(declared, None).changes] == [6]
+    [asked] = changes_of(shape(rate="1mbit", burst="20kB", changes=changes), None).__next__().changes
+    assert asked.disc.options["burst_bytes"] == 20_000
+
+
 def test_a_csv_trace_has_units_in_cells_or_in_its_head_and_gaps_stay() -> None:
     told = parse_trace("time,rate,delay,loss\n0,10mbit,20ms,1%\n1.5s,,30ms,\n")
     headed = parse_trace("# of a walk\ntime_s, rate_mbit, delay_ms, loss_percent\n0,10,20,1\n1.5,,30,\n")

@@ -12,6 +12,7 @@ import pytest
 from harness.places.vm.emulator import find_emulator
 from harness.places.vm.home import Home
 from harness.spec.links import LINK_KINDS, DevicePair, Overlay
+from harness.spec.trace_file import packed
 from harness.store import ResultSet, RunRecord
 from tests import experiment
 from tests.vm.conftest import vm_run
@@ -106,6 +107,11 @@ LINKS: dict[str, Any] = {
             pcap={},
             queue_series="2ms",
         ),
+        "workload": PING | {"size": "64B"},
+    },
+    # Whatever is sent waits for the next of its slots.
+    "trace": {
+        "topology": over(forward={"rate": "10mbit", "changes": {"trace": "t", "trace_data": packed("10\n")}}),
         "workload": PING | {"size": "64B"},
     },
     # Per frame: as many drops as TCP has to send again, not one for each 40.
@@ -224,6 +230,7 @@ def test_declared_links_are_what_packets_see(records: dict[str, Any]) -> None:
     assert early.p50_us is not None and late.p50_us is not None and late.p50_us > early.p50_us + 2900
     (series,) = made["changing"].queues
     assert series.link == "client -> server" and sum(series.drops) == 0
+    assert figure(made["trace"], "link_slots") > 20 and figure(made["trace"], "rtt_p50_us") > 8000
     drops, again = (made["loss"].nodes["client"][name] for name in ("qdisc_drops", "retransmits"))
     assert isinstance(drops, int | float) and isinstance(again, int | float)
     assert drops > 0.5 * again > 0
