@@ -168,7 +168,7 @@ _MOST_REASONS, _MOST_LETTERS = 3, 200
 
 
 def not_counted(records: Sequence[RunRecord], todo: str = "") -> list[str]:
-    """What was not counted, why, and what to do next (todo; by default what to type): nothing where every run counts."""
+    """What was not counted, why, and what to do next (todo, else what to type): nothing where every run counts."""
     lines, again, redone = [], 0, []
     for verdict in ("suspect", "failed", "inert"):
         mine = [record for record in records if record.verdict == verdict]
