@@ -167,8 +167,8 @@ def _stopped(rule: stopping_rule.Adaptive, results: ResultSet) -> str:
 _MOST_REASONS, _MOST_LETTERS = 3, 200
 
 
-def not_counted(records: Sequence[RunRecord]) -> list[str]:
-    """What was not counted, why, and what to type next: nothing where every run counts."""
+def not_counted(records: Sequence[RunRecord], todo: str = "") -> list[str]:
+    """What was not counted, why, and what to do next (todo, else what to type): nothing where every run counts."""
     lines, again, redone = [], 0, []
     for verdict in ("suspect", "failed", "inert"):
         mine = [record for record in records if record.verdict == verdict]
@@ -187,7 +187,7 @@ def not_counted(records: Sequence[RunRecord]) -> list[str]:
             redone.append(verdict)
             again += len(mine)
     if again:
-        lines.append(f"to make {'it' if again == 1 else 'them'} again: {_again(redone)}")
+        lines.append(f"to make {'it' if again == 1 else 'them'} again: {todo or _again(redone)}")
     return lines
 
 
@@ -215,8 +215,12 @@ def report(
     *,
     as_json: bool,
     todo: str = "with --resume they are made",
+    redo: str = "",
 ) -> int:
-    """Print the table and where it is; choose the exit code by the worst verdict. todo: how missing runs are made."""
+    """Print the table and where it is; choose the exit code by the worst verdict.
+
+    todo: how missing runs are made; redo: how those in doubt are made again, by default by what was typed.
+    """
     from harness.cli.show import print_set
 
     made = {record.run_id: record.verdict for record in results.records()}
@@ -236,7 +240,7 @@ def report(
         return EXIT_INTERRUPTED
     if missing:
         say(f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; {todo}")
-    for line in not_counted(results.records()):
+    for line in not_counted(results.records(), redo):
         say(f"pollbench: {line}")
     if missing or set(verdicts) & {"failed", "inert", "suspect"}:
         return EXIT_NOT_VALID

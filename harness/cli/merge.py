@@ -27,7 +27,8 @@ def merge(arguments: argparse.Namespace) -> int:
     write_tables(results)
     _tell(gathered)
     todo = "the shares that owe them make them with --resume; then merge again"
-    return report(plan, results, None, as_json=arguments.json, todo=todo)
+    redo = "by their shares, with --resume --redo suspect,failed; then merge again"
+    return report(plan, results, None, as_json=arguments.json, todo=todo, redo=redo)
 
 
 def _tell(gathered: Gathered) -> None:

@@ -61,12 +61,14 @@ def play(
     stopping: Callable[[], bool] | None = None,
     options: Sequence[str] = (),
     forks: int = 0,
+    become: bool = False,
     start_s: float = _START_S,
     start_bytes: int = keeper.MOST_BYTES,
 ) -> Played:
     """Play the playbook `name` on an inventory (paths, as ansible-playbook's -i takes them).
 
-    artifacts: a directory for all that ansible-runner writes; stopping: asked again and again, ends the play when true;
+    artifacts: a directory for all that ansible-runner writes; become: whether hosts make us root where neither the
+    inventory nor the play says; stopping: asked again and again, ends the play when true;
     start_s, start_bytes: how long Ansible may read the inventory, which may be a program, before the play begins, and
     how much memory each of its processes may have meanwhile.
     Raises Interrupted when it was stopped so, PollbenchError when it does not begin; what happened to hosts is in the
@@ -80,7 +82,7 @@ def play(
     ident = f"{len(list(artifacts.glob('*-*'))) + 1:03d}-{name}"
     arguments = [word for path in inventory for word in ("-i", path)] + list(options)
     began, starts = time.monotonic(), False
-    # Answers to on_event that raise would end in ansible-runner's own thread of control: kept, and raised here.
+    # What on_event and stopping raise would end in ansible-runner's own thread of control: kept, and raised here.
     caught: list[BaseException] = []
 
     def hand_on(event: Event) -> bool:
@@ -102,7 +104,11 @@ def play(
     doomed: processes.Known = {}
 
     def cancelled() -> bool:
-        ends = bool(caught) or late() or (stopping is not None and stopping())
+        try:
+            ends = bool(caught) or late() or (stopping is not None and stopping())
+        except Exception as error:  # noqa: BLE001  # as above
+            caught.append(error)
+            ends = True
         if ends:
             doomed.update(processes.descendants())
         return ends
@@ -121,7 +127,11 @@ def play(
             cmdline=shlex.join(arguments),
             extravars=dict(variables),
             # ansible-runner would have no host's key checked; here that is as the user has configured it.
-            envvars={**environment(scratch, forks), "ANSIBLE_HOST_KEY_CHECKING": checks_host_keys},
+            envvars={
+                **environment(scratch, forks),
+                "ANSIBLE_HOST_KEY_CHECKING": checks_host_keys,
+                "ANSIBLE_BECOME": str(become),
+            },
             event_handler=hand_on,
             cancel_callback=cancelled,
             quiet=True,

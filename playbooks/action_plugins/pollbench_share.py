@@ -33,8 +33,13 @@ description:
   - Where and what is in variables (pollbench_dir, pollbench_command, fleet_id and others), which are read here; a
     template in a task's arguments would be compiled anew for every host.
 options:
-  do: {description: look, start, follow, fetch, doctor, stop or clean, type: str, required: true}
-  attempt: {description: Which attempt below the set's directory, type: str}
+  do:
+    description:
+      - look, start, follow, fetch, doctor, stop or clean; or several in turn, each told as a retry, in a task that is
+        tried until it is over. One fork of Ansible's costs more than what is done there.
+      - Without it what fleet_steps says.
+    type: str
+  attempt: {description: Whether only the attempt that fleet_attempt names is meant, type: bool}
   wait_s: {description: How long to wait for the next line, type: int}
 """
 
@@ -45,7 +50,7 @@ _CHUNK_BYTES = 24 << 20
 _WORD_BYTES = 90_000
 _TRIES = 3
 _HOME = "/var/lib/pollbench"
-_TURN_S = 0.02
+_TURN_S, _LONGEST_TURN_S = 0.01, 0.2
 _ROOT = "root is needed there: ansible_user=root, or ansible_become and what it asks for, in the inventory"
 
 
@@ -53,8 +58,9 @@ class ActionModule(ActionBase):
     """Seven small things; each is one or two shell commands on the host."""
 
     _requires_connection = True
-    # How many lines are known, by place; of the class, since Ansible makes a new object for every look (until: done).
+    # How many lines are known, and which step is at hand; of the class, since Ansible makes a new object for every try.
     _known: ClassVar[dict[str, int]] = {}
+    _step: ClassVar[int] = 0
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Do one of them; what it found is the task's result."""
@@ -65,11 +71,17 @@ class ActionModule(ActionBase):
         self.given, self.variables = self._task.args, task_vars or {}
         # Of all sets, where none is named.
         self.directory = f"{self._own('pollbench_dir', f'{_HOME}/fleet')}/{self._own('fleet_id')}".rstrip("/")
-        self.place = f"{self.directory}/{self.given.get('attempt', '')}".rstrip("/")
+        self.place = self.directory
+        if self.given.get("attempt"):
+            self.place = f"{self.directory}/{self._own('fleet_attempt')}"
+        steps = str(self.given.get("do") or self._own("fleet_steps")).split()
+        result |= {"step": steps[self._step], "done": True}
         try:
-            result.update(getattr(self, "_" + str(self.given["do"]))())
+            result.update(getattr(self, "_" + result["step"])())
         except Damaged as error:
             result.update({"failed": True, "msg": f"what the host printed came damaged: {error}"})
+        ActionModule._step += result["done"]
+        result["over"] = bool(self._step == len(steps) or result.get("failed") or result.get("skipped"))
         return result
 
     def _own(self, name: str, default: str = "") -> str:
@@ -140,8 +152,11 @@ class ActionModule(ActionBase):
 
     def _start(self) -> dict[str, Any]:
         # Who makes what is known when all have been looked at; if nobody is there any more, this ends too.
-        while not os.path.exists(os.path.join(self._own("fleet_shares"), "given")):
-            time.sleep(_TURN_S)
+        given, turn_s = os.path.join(self._own("fleet_shares"), "given"), _TURN_S
+        while not os.path.exists(given):
+            time.sleep(turn_s)
+            # A hundred hosts wait for the last one, on the CPUs that it needs.
+            turn_s = min(2 * turn_s, _LONGEST_TURN_S)
         share = self._share()
         if not share:
             return {"skipped": True}
@@ -217,7 +232,7 @@ class ActionModule(ActionBase):
     def _follow(self) -> dict[str, Any]:
         """Wait, at most some seconds, for the log to grow; its new lines, and whether the run is over."""
         if not self._share():
-            return {"skipped": True, "done": True, "lines": []}
+            return {"skipped": True}
         known = self._known.get(self.place, 0)
         wait_s = int(self.given.get("wait_s", 30))
         place, first = shlex.quote(self.place), known + 1
@@ -237,7 +252,7 @@ class ActionModule(ActionBase):
         lines, (state, _, disk) = body.splitlines(), rest.partition("\n")
         if not mark:
             why = f"the run cannot be followed: {_last(err) or code}"
-            return {"failed": True, "msg": why, "done": True, "lines": []}
+            return {"failed": True, "msg": why}
         self._known[self.place] = known + len(lines)
         result: dict[str, Any] = {"lines": lines, "done": state != "running", "state": state}
         if result["done"]:

@@ -1,14 +1,23 @@
-"""Ansible callback: the play ends with the pollbench that started it, however that ends, and has memory again."""
+"""Ansible callback: the play ends with the pollbench that started it, has memory again, and its forks are light."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import resource
 import signal
+from typing import Any
 
 from ansible import constants
 from ansible.plugins.callback import CallbackBase
+from ansible.plugins.loader import connection_loader, shell_loader
+from ansible.template import Templar
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19, which compiles whatever looks like a template
+    trust_as_template = str
 
 DOCUMENTATION = """
 name: pollbench_tied
@@ -50,3 +59,11 @@ class CallbackModule(CallbackBase):
             # Limited while the inventory was read; from here on it is our own playbook that runs.
             _, most = resource.getrlimit(resource.RLIMIT_AS)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:  # noqa: ARG002  # Ansible's own name and argument
+        """Load what every fork would load and parse anew for each task, and let none look through it for garbage."""
+        if os.environ.get("POLLBENCH_PARENT"):
+            for loader, name in ((connection_loader, constants.DEFAULT_TRANSPORT), (shell_loader, "sh")):
+                loader.get(name, class_only=True)
+            Templar(None).template(trust_as_template("{{ 1 }}"))
+            gc.freeze()

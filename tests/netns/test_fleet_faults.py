@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from harness.host import load_definition
+from harness.places.fleet import attempt
 from harness.store import ResultSet
+from tests import command
 from tests.netns import sshhosts
 from tests.netns.test_fleet import MADE, by_host, experiment, line_of, the_set
 
@@ -157,19 +159,37 @@ def test_the_keys_of_hosts_are_checked_as_the_user_has_it(tmp_path: Path) -> Non
         assert bed.pollbench(*words).returncode == 0
 
 
-def test_a_play_that_comes_to_no_host_says_why(tmp_path: Path) -> None:
-    """A dynamic inventory that names a host when it is listed, and none when it is played."""
-    program = tmp_path / "hosts.py"
+def forgetful(home: Path, *names: str) -> Path:
+    """A dynamic inventory that has the last of these hosts, which are this machine, only when it is first listed."""
+    own = f"ansible_connection=local pollbench_command={sshhosts.POLLBENCH} pollbench_dir={home}/fleet"
+    variables = {name: dict(word.split("=", 1) for word in own.split()) for name in names}
+    listings = [
+        json.dumps({"all": {"hosts": there}, "_meta": {"hostvars": variables}}) for there in (names, names[:-1])
+    ]
+    program = home / "hosts.py"
     program.write_text(
-        "#!/bin/sh\nif [ -e " + str(tmp_path / "listed") + " ]; then echo '{}'; exit; fi\n"
-        'echo \'{"all": {"hosts": ["dut1"]}, "_meta": {"hostvars": {"dut1": {"pollbench_command": "x"}}}}\'\n'
-        f'[ "$1" != --list ] || touch {tmp_path / "listed"}\n'
+        f"#!/bin/sh\nif [ -e {home}/listed ]; then echo '{listings[1]}'; exit; fi\necho '{listings[0]}'\n"
+        f'[ "$1" != --list ] || touch {home}/listed\n'
     )
     program.chmod(0o755)
-    with sshhosts.open_bed(tmp_path, []) as bed:
-        done = bed.pollbench("fleet", "doctor", "-i", "./hosts.py")
+    return program
+
+
+def test_a_play_that_comes_to_no_host_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(forgetful(tmp_path, "dut1").parent)
+    done = command.call("fleet", "doctor", "-i", "./hosts.py")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Could not match" in done.stderr
+
+
+def test_nobody_waits_for_a_host_that_the_inventory_has_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment(tmp_path, repeat=2)
+    monkeypatch.setattr(attempt, "_ABSENT_S", 0.5)
+    monkeypatch.chdir(forgetful(tmp_path, "dut1", "dut2").parent)
+    done = command.call("fleet", "run", "x.yaml", "-i", "./hosts.py")
+    assert "does the inventory still name it?" in line_of("dut2", done.stderr)
+    # What it would have made the other makes, since it was missed before anything was given out.
+    assert {host: len(records) for host, records in by_host(the_set(tmp_path)).items()} == {"dut1": 4}, done.stderr
 
 
 @pytest.mark.slow

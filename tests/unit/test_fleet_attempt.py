@@ -53,17 +53,17 @@ def test_a_host_that_waits_for_one_that_has_ended_is_told_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt, board = of_two(tmp_path)
-    attempt.take("gen", "Follow", {"lines": ["1/2  base"], "done": False, "state": "running"})
+    attempt.take("gen", "follow", {"lines": ["1/2  base"], "done": False, "state": "running"})
     assert board.said == {"gen": "1/2  base"}
     assert (tmp_path / "logs" / "gen.log").read_text().split(" ", 1)[1] == "1/2  base\n"
-    attempt.take("gen", "Follow", ENDED)
+    attempt.take("gen", "follow", ENDED)
     # It has some time to notice by itself.
     assert attempt.left_alone({}) == ""
     monkeypatch.setattr(attempts, "_GRACE_S", -1.0)
     assert attempt.left_alone({}) == "gen"
     assert attempt.left_alone({"dut": "unreachable: no route"}) == ""
     assert attempt.going({}) == ["gen", "dut"]
-    attempt.take("gen", "Fetch", {"fetched": 1})
+    attempt.take("gen", "fetch", {"fetched": 1})
     assert board.said["gen"] == "failed: 1 of 2 runs: take the interface on eth1: it is not there"
     assert attempt.going({}) == ["dut"]
 
@@ -81,8 +81,8 @@ def test_of_a_host_out_of_reach_nobody_knows_whether_it_has_ended(
 def test_records_are_kept_at_one_of_the_two_ends(tmp_path: Path) -> None:
     attempt, board = of_two(tmp_path)
     for host in ("gen", "dut"):
-        attempt.take(host, "Follow", {"lines": [], "done": True, "state": "0"})
-        attempt.take(host, "Fetch", {"fetched": 0})
+        attempt.take(host, "follow", {"lines": [], "done": True, "state": "0"})
+        attempt.take(host, "fetch", {"fetched": 0})
     assert board.said == {"gen": "failed: 1 of 2 runs: it ended early", "dut": "done: its end of the runs"}
 
 
@@ -98,7 +98,7 @@ def test_why_a_run_ended_early_is_in_its_line(tmp_path: Path, state: str, lines:
     attempt, board = of_two(tmp_path)
     # Each look brings what is new, and the last one may bring nothing.
     for line in lines:
-        attempt.take("gen", "Follow", {"lines": [line], "done": False, "state": "running"})
-    attempt.take("gen", "Follow", {"lines": [], "done": True, "state": state})
-    attempt.take("gen", "Fetch", {"fetched": 1})
+        attempt.take("gen", "follow", {"lines": [line], "done": False, "state": "running"})
+    attempt.take("gen", "follow", {"lines": [], "done": True, "state": state})
+    attempt.take("gen", "fetch", {"fetched": 1})
     assert board.said["gen"] == f"failed: 1 of 2 runs: {reason}"

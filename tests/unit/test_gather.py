@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,9 +81,12 @@ def test_shares_become_one_set_that_says_who_made_what(tmp_path: Path) -> None:
 def test_what_is_missing_is_named_by_its_share(tmp_path: Path) -> None:
     plan = the_plan(tmp_path)
     a_share(tmp_path / "out", plan, 1, 3, "h1", most=5)
-    a_share(tmp_path / "out", plan, 3, 3, "h3")
+    whole = a_share(tmp_path / "out", plan, 3, 3, "h3")
+    whole.save_run(replace(whole.records()[0], verdict="suspect"), replace=True)
     done = command.call("merge", tmp_path / "out", "-o", tmp_path / "merged")
     assert done.returncode == 1
+    # Not by what was typed: merging makes no runs.
+    assert "to make it again: by their shares, with --resume --redo suspect,failed; then merge again" in done.stderr
     assert "share 1/3: 3 of 8 runs are missing" in done.stderr
     assert "share 2/3: 8 of 8 runs are missing" in done.stderr
     assert "11 of 24 runs are missing; the shares that owe them make them with --resume" in done.stderr

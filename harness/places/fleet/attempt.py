@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from harness.places.fleet.split import Allotment
 from harness.store import ResultSet
 
 TakeResult = Callable[[str, str, Mapping[str, Any]], None]
-"""Called with the host, the name of a task that has ended there, and the task's result."""
+"""Called with the host, the step of the action pollbench_share that it has tried, and what came of it."""
 
 UNREACHABLE = "unreachable"
 """The first word of the reason of a host that could not be reached."""
@@ -29,6 +29,7 @@ _OWN_WORDS = (
     "Ship the share and start",
     "Follow",
     "Fetch",
+    "Measure",
     "Put back what was killed, and remove",
     "Look at, set or put back what the definition names",
 )
@@ -54,6 +55,7 @@ _REMEDIES = (
 )
 # A host whose partner has ended reports that itself, unless it waits for something that cannot come any more.
 _GRACE_S = 10.0
+_ABSENT_S = 10.0
 
 
 class Board(Protocol):
@@ -81,11 +83,11 @@ class Attempt:
     _ended_s: dict[str, float] = field(default_factory=dict)
     _messages: dict[str, list[str]] = field(default_factory=dict)
 
-    def take(self, host: str, task: str, result: Mapping[str, Any]) -> None:
-        """A task of the play has ended on a host; what was fetched is merged as it comes."""
-        if task == "Follow":
+    def take(self, host: str, step: str, result: Mapping[str, Any]) -> None:
+        """A host has tried a step; what was fetched is merged as it comes."""
+        if step == "follow":
             self._followed(host, result)
-        elif task == "Fetch":
+        elif step == "fetch":
             self._fetched(host, told=bool(result.get("failed")))
 
     def going(self, failed: Mapping[str, str]) -> list[str]:
@@ -159,22 +161,35 @@ def why_ended(result: Mapping[str, Any], lines: Sequence[str]) -> str:
 class Outcomes:
     """Gathers a play's events. failed: by host, why it failed, in one line; hosts that are not in it did not fail.
 
-    heard: the hosts that the play came to at all.
+    heard: the hosts that the play came to at all; looked: those that have told of themselves.
     """
 
     take: TakeResult | None = None
     failed: dict[str, str] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)
+    looked: set[str] = field(default_factory=set)
+    _last_s: float = field(default_factory=time.monotonic)
+
+    def known(self, hosts: Collection[str]) -> bool:
+        """Whether of all these hosts it is known if they can measure."""
+        return {*self.looked, *self.failed}.issuperset(hosts)
+
+    def silent(self) -> bool:
+        """Whether it is long known of all hosts that the play came to: another has the inventory lost meanwhile."""
+        return bool(self.heard) and self.known(self.heard) and time.monotonic() - self._last_s > _ABSENT_S
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Take one event of ansible-runner's."""
+        self._last_s = time.monotonic()
         data = event.get("event_data") or {}
         host, result = data.get("host"), data.get("res")
         if host:
             self.heard.add(host)
         if not host or not isinstance(result, Mapping):
             return
-        kind = event["event"]
+        kind, step = event["event"], str(result.get("step", ""))
+        if step == "look":
+            self.looked.add(host)
         if kind == "runner_on_unreachable":
             # Ansible calls a host unreachable too where it was reached, and does not make us root.
             why = _words(result)
@@ -182,10 +197,10 @@ class Outcomes:
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
             if self.take is not None and "fetched" in result:
                 # What came before is kept.
-                self.take(host, str(data.get("task", "")), result)
+                self.take(host, step, result)
             self.failed[host] = _reason(str(data.get("task", "")), result)
         elif kind in ("runner_on_ok", "runner_retry") and self.take is not None:
-            self.take(host, str(data.get("task", "")), result)
+            self.take(host, step, result)
 
 
 def _reason(task: str, result: Mapping[str, Any]) -> str:

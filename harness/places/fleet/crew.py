@@ -37,8 +37,6 @@ class HostFacts(TypedDict):
 Choose = Callable[[list[str]], tuple[Allotment, list[str]]]
 """Called with the hosts that are ready; what each is to make, and who gets a share at all."""
 
-MEASURING = "Run each host's share of the plan"
-"""The play in playbooks/fleet_measure.yml: hosts have been looked at when it begins."""
 GIVEN = "given"
 """The file beside shares by which playbooks/action_plugins/pollbench_share.py sees that all have been written."""
 _BECOME = (
@@ -58,7 +56,7 @@ class Crew:
     directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; board: told of each host's
     progress; stopping: asked again and again whether to end; interval_s: between two looks at a host; pair: the two
     hosts that make every run together; budget_s: how long a host may measure; facts: by host, what it said of itself;
-    more: a package that is installed beside ours; begins: called with the name of every play that begins.
+    more: a package that is installed beside ours; after: called after every event of a play's.
     """
 
     inventories: Sequence[str]
@@ -73,7 +71,7 @@ class Crew:
     budget_s: float | None = None
     facts: dict[str, HostFacts] = field(default_factory=dict)
     more: str = ""
-    begins: Callable[[str], object] = str
+    after: Callable[[], object] = bool
     _wheel: dict[str, str] = field(default_factory=dict)
 
     def ready(
@@ -88,19 +86,20 @@ class Crew:
         for name in self.hosts:
             self.board.tell(name, "looking")
 
-        def take(host: str, task: str, result: Mapping[str, Any]) -> None:
-            if "facts" in result and "version" in result["facts"]:
+        def take(host: str, step: str, result: Mapping[str, Any]) -> None:
+            if step == "look":
                 self.facts[host] = result["facts"]
-            if task == "Fetch" and before is not None:
+            if step == "fetch" and before is not None:
                 merge(before, self.incoming / host, known)
             messages[host] = [*messages.get(host, ()), *result.get("lines", ())]
-            if task == "Follow" and result.get("done"):
+            if step == "follow" and result["done"]:
                 outcomes.failed[host] = why_ended(result, messages[host])
                 self.board.tell(host, outcomes.failed[host], "failed")
 
         outcomes = Outcomes(take)
         variables: dict[str, Any] = {**(serving or {}), **(self._fetching(before) if before else {})}
-        self._play("fleet_serve" if serving else "fleet_ready", self.hosts, variables, outcomes, before is not None)
+        skipped = set() if before is not None else {"begun"}
+        self._play("fleet_serve" if serving else "fleet_ready", self.hosts, variables, outcomes, skipped)
         if before is not None:
             settle(before)
         return self._able(outcomes)
@@ -125,38 +124,49 @@ class Crew:
         shutil.rmtree(shares, ignore_errors=True)
         shares.mkdir(parents=True)
         at_work: list[Attempt] = []
-        for host in self.hosts if not looked else ():
+        looks = () if looked else tuple(self.hosts)
+        for host in looks:
             self.board.tell(host, "looking")
 
-        def take(host: str, task: str, result: Mapping[str, Any]) -> None:
+        def take(host: str, step: str, result: Mapping[str, Any]) -> None:
             if at_work:
-                at_work[0].take(host, task, result)
-            elif task == "Fetch":
+                at_work[0].take(host, step, result)
+            elif step == "fetch":
                 merge(results, self.incoming / host, known or ())
-            else:
-                self.facts.update({host: result["facts"]} if "version" in result.get("facts", {}) else {})
+            elif step == "look":
+                self.facts[host] = result["facts"]
 
         outcomes = Outcomes(take)
 
-        def share_out(play: str) -> None:
-            if play != MEASURING:
+        def share_out() -> None:
+            """As soon as all have been looked at, and some can measure."""
+            ready = looked or self._able(outcomes)
+            if at_work or not ready or not outcomes.known(looks):
                 return
             if known is not None:
                 settle(results)
-            lot, names = choose(list(looked) or self._able(outcomes))
+            lot, names = choose(list(ready))
             sizes = self._write_shares(shares, names, plan, lot)
             at_work.append(Attempt(results, lot, self.incoming, self.board, sizes, self.pair))
             (shares / GIVEN).touch()
 
         def stopping() -> bool:
+            if not at_work and outcomes.silent():
+                # The others do not wait for a host that the inventory has lost since it was listed.
+                self._miss(looks, outcomes)
+                share_out()
             return self.stopping() or bool(at_work and at_work[0].left_alone(outcomes.failed))
 
         variables = self._starting(name, shares, results) | self._fetching(results)
-        variables |= {"fleet_interval_s": self.interval_s}
-        playing = replace(self, stopping=stopping, begins=share_out)
+        # All steps in one fork where each host has its own at the same time: who has been looked at waits for others.
+        at_once = looks and self.forks >= len(looks)
+        steps = ("look start" if at_once else "start") + " follow fetch"
+        variables |= {"fleet_interval_s": self.interval_s, "fleet_steps": steps}
+        skipped = {"begun"} if known is None else set[str]()
+        playing = replace(self, stopping=stopping, after=share_out)
         try:
-            book, begun = "fleet_measure" if looked else "fleet_run", known is not None
-            playing._play(book, looked or self.hosts, variables, outcomes, begun)
+            book = "fleet_measure" if looked else "fleet_run"
+            playing._play(book, looked or self.hosts, variables, outcomes, skipped | ({"look"} if at_once else set()))
         except Interrupted:
             if at_work:
                 self._stop(at_work[0], outcomes.failed)
@@ -204,7 +214,7 @@ class Crew:
             self.board.tell(name, "stopping")
         if names:
             variables = self._fetching(attempt.results)
-            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.take), begun=True)
+            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.take), {"push", "look"})
 
     def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
         """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
@@ -255,54 +265,59 @@ class Crew:
         return {"fleet_have": str(results.path / "runs"), "fleet_incoming": str(self.incoming)}
 
     def _play(
-        self, name: str, names: Collection[str], variables: Mapping[str, Any], outcomes: Outcomes, begun: bool = False
+        self,
+        name: str,
+        names: Collection[str],
+        variables: Mapping[str, Any],
+        outcomes: Outcomes,
+        skipped: Collection[str] = (),
     ) -> None:
-        """Play a playbook on some of the hosts. begun: first stop and fetch what an earlier attempt left there."""
+        """Play a playbook on some of the hosts. skipped: tags of its tasks that nobody needs."""
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = self.directory / "limit"
         limit.write_text("".join(f"{name}\n" for name in names))
-        base = {"fleet_version": wheel.version(), "fleet_become": self._become(names), **self._wheel_variables()}
-        base |= {"fleet_id": self.ident, **variables}
-        unneeded = [] if begun else ["begun"]
-        unneeded += [] if self._wheel else ["push"]
-        skipped = ["--skip-tags", ",".join(unneeded)] if unneeded else []
+        base = {"fleet_version": wheel.version(), **self._wheel_variables(), "fleet_id": self.ident, **variables}
+        tags = {*skipped} if self._wheel else {*skipped, "push"}
+        skipping = ["--skip-tags", ",".join(sorted(tags))] if tags else []
         # Two that wait for each other have to be followed at the same time.
         forks = max(min(self.forks, len(names)), 2 if self.pair else 1)
 
         def take(event: Mapping[str, Any]) -> None:
-            if event["event"] == "playbook_on_play_start":
-                self.begins(str(event["event_data"]["play"]))
             before = len(outcomes.failed)
             outcomes(event)
             if len(outcomes.failed) > before:
                 host = next(reversed(outcomes.failed))
                 self.board.tell(host, outcomes.failed[host], "failed")
+            self.after()
 
         artifacts = self.directory / "ansible"
         with open(limit) as hosts:
             # Under a name in which Ansible sees no second pattern, whatever the directory of results is called.
-            options = ["--limit", f"@/proc/{os.getpid()}/fd/{hosts.fileno()}", *skipped]
-            played = play(name, self.inventories, base, artifacts, take, self.stopping, options, forks)
+            options = ["--limit", f"@/proc/{os.getpid()}/fd/{hosts.fileno()}", *skipping]
+            become, inventories = self._become(names)
+            played = play(name, inventories, base, artifacts, take, self.stopping, options, forks, become)
         if not outcomes.heard or (played.status != "successful" and not outcomes.failed):
             raise explain(played, f"play {name}")
+        self._miss(names, outcomes)
+
+    def _miss(self, names: Collection[str], outcomes: Outcomes) -> None:
+        """Say of hosts that the play did not come to that they have failed."""
         for host in (host for host in names if host not in outcomes.heard):
             outcomes.failed[host] = "nothing was heard of it: does the inventory still name it?"
             self.board.tell(host, outcomes.failed[host], "failed")
 
-    def _become(self, names: Collection[str]) -> bool | str:
-        """Whether hosts have to make us root; an expression of Ansible's where they differ, or say it by one.
+    def _become(self, names: Collection[str]) -> tuple[bool, Sequence[str]]:
+        """Whether hosts have to make us root where their inventory does not say, and the inventories to be played.
 
-        A value is had for nothing, but every host's fork of Ansible would compile the expression: 14 ms for each task.
+        Where hosts differ each has it in an inventory of ours: an expression in the playbooks every host's fork of
+        Ansible would compile anew for each task.
         """
-        answers = set()
-        for name in names:
-            variables = self.hosts[name]
-            connection = variables.get("ansible_connection", "ssh")
-            user = variables.get("ansible_user") or os.environ.get("USER", "")
-            if not isinstance(user, str) or not isinstance(connection, str) or "{{" in user + connection:
-                return _BECOME
-            answers.add(connection != "local" and user != "root")
-        return answers.pop() if len(answers) == 1 else _BECOME
+        needs = {name: _needs_root(self.hosts[name]) for name in names if "ansible_become" not in self.hosts[name]}
+        if len(set(needs.values())) <= 1 and _BECOME not in needs.values():
+            return any(needs.values()), self.inventories
+        own = self.directory / "become.yml"
+        own.write_text(json.dumps({"all": {"hosts": {name: {"ansible_become": need} for name, need in needs.items()}}}))
+        return False, [*self.inventories, str(own)]
 
     def _wheel_variables(self) -> dict[str, str]:
         """The wheel to push, made once, if any host names no pollbench of its own."""
@@ -330,3 +345,12 @@ class Crew:
     def quiet(self) -> Crew:
         """The same hosts, for putting away: this is not stopped again."""
         return replace(self, stopping=lambda: False)
+
+
+def _needs_root(variables: Mapping[str, Any]) -> bool | str:
+    """Whether a host has to make us root; an expression of Ansible's where its variables are such."""
+    connection = variables.get("ansible_connection", "ssh")
+    user = variables.get("ansible_user") or os.environ.get("USER", "")
+    if not isinstance(user, str) or not isinstance(connection, str) or "{{" in user + connection:
+        return _BECOME
+    return connection != "local" and user != "root"

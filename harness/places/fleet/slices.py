@@ -67,7 +67,6 @@ class Slicing:
     _made: Counter[str] = field(default_factory=Counter)
     _tries: Counter[str] = field(default_factory=Counter)
     _broken: dict[str, str] = field(default_factory=dict)
-    _caught: list[PollbenchError] = field(default_factory=list)
     _coming_s: dict[str, float] = field(default_factory=dict)
     _begun_s: float = field(default_factory=time.monotonic)
     _once: _Once = field(init=False)
@@ -88,8 +87,6 @@ class Slicing:
                 client.subscribe_topic(TOPIC, lambda event: self._heard.put(event[1]))
                 self._carry_out(scheduler, client, key, ready)
         except Interrupted:
-            if self._caught:
-                raise self._caught[0] from None
             # What hosts have finished of their slices is on their disks.
             there = self._here | self._coming()
             served = {name: variables for name, variables in self.crew.hosts.items() if name in there}
@@ -105,12 +102,9 @@ class Slicing:
         completed = as_completed(self._submit(client), with_results=True, raise_errors=False)
 
         def stopping() -> bool:
-            """Called again and again, also while hosts are brought up, by ansible-runner, which raises nothing."""
-            try:
-                self._attend(scheduler, client, completed)
-            except PollbenchError as error:
-                self._caught.append(error)
-            return bool(self._caught) or self.crew.stopping()
+            """Called again and again, also while hosts are brought up."""
+            self._attend(scheduler, client, completed)
+            return self.crew.stopping()
 
         crew = replace(self.crew, stopping=stopping)
         if not self._serve(replace(crew, hosts={name: crew.hosts[name] for name in ready}), scheduler, key):
