@@ -57,6 +57,9 @@ Every cell was guessed before the first run. These were missed, or showed what n
   call than the one that notes the NAPI; with LRO off 10 of 10 are polled (6.12).
 - **An AF_XDP socket that spins** has an id and nothing polled: each of its calls polls once, and the interrupt, which
   stays on between them, is there first. In epoll, which polls until something comes, the same socket polls 10 of 10.
+- **An io_uring that brought nothing under 6.1**: 0 of 10, behind every device. There the two ends of its ring of
+  completions have a cache line each, and are side by side only in later kernels: whoever reads the second where the
+  first one ends sees nothing come. io_uring_setup tells the offsets of both, which are used now.
 - **e1000e and igb in copy mode of AF_XDP**: no id on 6.12, one on 7.3; veth, the other way round.
 - **A guest without udev has no `/dev/net/tun`** until the module is loaded: its file is made by the driver, and
   asked for by nobody.

@@ -278,7 +278,7 @@ def _view(
 
 def _metrics(table: Table) -> list[str]:
     """The metrics that are summarised: the main ones, and where a table has few of those, others that it has."""
-    names = columns.main_of(table.names)
+    names = columns.main_of(table.names) + columns.beside(table.names, columns.WORK_BESIDE)
     if len(names) < _MOST_OTHERS:
         # A table of another origin: what it measures beside, or instead.
         others = [name for name in metrics_measured(table) if name not in names]

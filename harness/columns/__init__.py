@@ -15,8 +15,8 @@ from harness.columns.runs import COURSE, DECLARED, ENVIRONMENT, IDENTITY, IMPORT
 __all__ = [
     "BY_NAME", "CELL_COUNTS", "CPUS", "ENVIRONMENT", "IDENTITY", "IMPORTED_FACTS", "IMPORTED_METRICS", "KNOBS",
     "MAIN_METRICS", "METRICS", "NODES", "PHASES", "QUEUES", "RUN_COLUMNS", "SUMMARY_PARTS", "TO_US", "UNIT_SUFFIXES",
-    "UNSTATED", "VERDICTS", "Column", "beside", "camel", "is_factor", "main_of", "metric", "names_of_workload",
-    "of_workload", "unit_of",
+    "UNSTATED", "VERDICTS", "WORK_BESIDE", "Column", "beside", "camel", "is_factor", "main_of", "metric",
+    "names_of_workload", "of_workload", "unit_of",
 ]  # fmt: skip
 
 RUN_COLUMNS = (*IDENTITY, *COURSE, *ENVIRONMENT, *DECLARED, *MEASURED)
@@ -28,12 +28,16 @@ BY_NAME = {column.name: column for column in (*RUN_COLUMNS, *IMPORTED_FACTS, *IM
 
 _WORKLOAD = re.compile("[a-z][a-z0-9]*")
 # What is known of a workload that is measured beside the first: these columns once more, its name and _ before each.
+_ENDS = ("cpu_percent", "voluntary_per_request", "waits_per_request", "napi_id")
+WORK_BESIDE = tuple(f"{end}_{name}" for name in _ENDS[:2] for end in ("client", "server"))
+"""What the programs of such a workload did for it, as tables show it."""
 _BESIDE = {
     column.name: column
-    for column in MEASURED
+    for column in METRICS
     if column.name.startswith("rtt_")
     or column.name
     in ("requests", "lost", "rate_rps", "offered_rps", "late_percent", "throughput_bps", "cpu_us_per_request")
+    or column.name in [f"{end}_{name}" for end in ("client", "server") for name in _ENDS]
 }
 
 # A measured value carries its unit in its name; a name without one is something that was varied.

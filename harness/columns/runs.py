@@ -233,6 +233,8 @@ workload_rate_bps | number bit/s | Bits per second asked for, all streams togeth
 latency_basis | text | What the source recorded: rtt; half round trip, doubled; or one way.
 latency_from | text | What a latency counts from, where the source says so: due (waiting to be sent is in it) or sent.
 measured_by | text | Whose figures these are: of latencies client or server, of a stream sender or receiver.
+workload_server_layout | text | napi: the server's threads had the connections of a NAPI each.
+workload_txtime_s | number s | So long after it is handed over a request was to leave (SO_TXTIME).
 workload_udp_batch | text | Datagrams that the server took by one recvmmsg at most; blank: one by one.
 workload_uring_multishot | text | on: one receive of a connection went on bringing what came.
 workload_zerocopy | text | on: the server sent its replies with MSG_ZEROCOPY.
@@ -267,6 +269,26 @@ reverse_throughput_bps | number bit/s | higher | | Payload delivered per second 
     directions were measured at once; throughput_bps has the other.
 reverse_lost_percent | number % | lower | | Datagrams of that direction that never came.
 socket_errors | integer count | lower | | Failed connects, reads and writes, and time-outs of an HTTP client.
+nic_irq_spacing_us | number us | | IRQ spacing | Window by the interrupts of the busiest line of the NICs: how far
+    apart they came in the mean. A NIC that coalesces may space them by more than it was asked to.
+client_waits_per_request | number | | client waits/request | Returns of poll(), select() and epoll_wait() in our own
+    client for each request, of one that waits so; an open loop's client never sleeps in them, and makes many.
+client_empty_waits_percent | number % | | | Those of them that named nothing.
+server_napis_per_thread | integer | | | NAPIs that fed the connections of one thread of our own server, of the thread
+    that had most: an epoll instance polls one of them at a time.
+server_waits_per_request | number | | server waits/request | The same of our own server, warm-up and settling included:
+    below 1 where one return brings several requests.
+server_empty_waits_percent | number % | | | Those of them that named nothing.
+idle_shallowest_percent | number % | | shallowest idle | Time of the CPU set in the first of its idle states, by
+    cpuidle's own clock: the one that only polls, where there is one. Blank without a driver of idle states.
+idle_deeper_percent | number % | | deeper idle | In all others.
+energy_uj_per_request | number | lower | energy/request, uJ | Energy of all processor packages of the host (RAPL) in the
+    window, for each request answered: idle CPUs, other programs and all. Blank where none is told, as on most virtual
+    machines.
+txtime_held_percent | number % | | held for SO_TXTIME | Requests that did not leave before their departure time
+    (`txtime`), by the kernel's stamp as the client's device took them.
+txtime_late_p50_us | number us | lower | | Median of departure minus the time asked for; below 0: it left before.
+txtime_late_p99_us | number us | lower | | 99 % quantile of the same.
 datagrams_per_receive | number | | datagrams/recvmmsg | Datagrams that a recvmmsg of the server brought
     (`udp_batch`), warm-up and settling included.
 datagrams_per_send | number | | datagrams/sendmmsg | The same of its sendmmsg.

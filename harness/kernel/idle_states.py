@@ -1,4 +1,4 @@
-"""The idle states of CPUs: how often each was entered, and the limit on how long one may take to leave."""
+"""The idle states of CPUs: how often and for how long each was entered, and the limit on the time to leave one."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from harness.kernel.syscalls import held
 
 _LIMIT = "/dev/cpu_dma_latency"
 _VALUE = struct.Struct("=i")
+_TOLD = ("latency", "name", "usage", "time")
 
 
 class IdleState(NamedTuple):
-    """One idle state of a set of CPUs: us to leave it, and how often they entered it."""
+    """One idle state of a set of CPUs: us to leave it, how often they entered it, and the us that they were in it."""
 
     name: str
     exit_us: int
     entries: int
+    time_us: int
 
 
 def idle_states(cpus: Collection[int], files: HostFiles = HOST) -> tuple[IdleState, ...]:
     """The states of these CPUs since boot, the shallowest first; none without a driver of idle states."""
-    entries: dict[tuple[int, str], int] = {}
+    counts: dict[tuple[int, str], tuple[int, int]] = {}
     for cpu in sorted(cpus):
         for state in files.find(f"/sys/devices/system/cpu/cpu{cpu}/cpuidle/state*"):
-            name, exit_us, used = (files.text(f"{state}/{key}") for key in ("name", "latency", "usage"))
-            if name is not None and exit_us is not None and used is not None:
-                entries[int(exit_us), name] = entries.get((int(exit_us), name), 0) + int(used)
-    return tuple(IdleState(name, exit_us, count) for (exit_us, name), count in sorted(entries.items()))
+            exit_us, name, used, time_us = (files.text(f"{state}/{key}") for key in _TOLD)
+            if name is not None and exit_us is not None and used is not None and time_us is not None:
+                entries, before_us = counts.get((int(exit_us), name), (0, 0))
+                counts[int(exit_us), name] = entries + int(used), before_us + int(time_us)
+    return tuple(IdleState(name, exit_us, *of_both) for (exit_us, name), of_both in sorted(counts.items()))
 
 
 @contextlib.contextmanager

@@ -33,8 +33,12 @@ RTM_NEWLINK, RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEWNE
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, _IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
 _IFLA_NEW_IFINDEX = 49
-SIZES = {"gso_max_segs": 40, "gso_max_size": 41, "gro_max_size": 58}
-"""The attributes of a device that bound what its offloads make: segments of a packet, and bytes, sent and received."""
+IPV4_SIZES = {"gso_ipv4_max_size": 63, "gro_ipv4_max_size": 64}
+SIZES = {"gso_max_segs": 40, "gso_max_size": 41, "gro_max_size": 58} | IPV4_SIZES
+"""The attributes of a device that bound what its offloads make: segments of a packet, and bytes, sent and received.
+
+Those of IPv4 alone come last: where one of all packets is set to 65536 or less, the kernel sets its own to the same.
+"""
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_F_NODAD = 1, 2, 0x02
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23

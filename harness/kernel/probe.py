@@ -8,7 +8,7 @@ import json
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import NamedTuple
 
@@ -221,11 +221,12 @@ def _write_sysfs(value: int, *names: str) -> None:
             sysfs.write(f"class/net/{_DEVICE}/{name}", value)
 
 
-def _set_sizes() -> None:
+def _set_sizes(names: Collection[str]) -> None:
     with NetlinkSocket() as sock:
-        for name, value in links.sizes(sock, _IFINDEX).items():
-            sock.batch([links.set_size(_IFINDEX, name, value)])
-        missing = links.SIZES.keys() - links.sizes(sock, _IFINDEX).keys()
+        told = links.sizes(sock, _IFINDEX)
+        missing = set(names) - told.keys()
+        for name in names if not missing else ():
+            sock.batch([links.set_size(_IFINDEX, name, told[name])])
     if missing:
         raise OSError(errno.EOPNOTSUPP, f"no {', '.join(sorted(missing))}")
 
@@ -278,6 +279,7 @@ def _hold_latency() -> None:
         pass
 
 
+_SIZES = [name for name in links.SIZES if name not in links.IPV4_SIZES]
 _DEFERRAL = ("napi_defer_hard_irqs", "gro_flush_timeout")
 # In this order: the veth pair serves those after it.
 CAPABILITIES = (
@@ -292,7 +294,8 @@ CAPABILITIES = (
     Capability("threaded-per-napi", "threaded NAPI of single queues", "Linux 6.17", lambda: _set_napi(threaded=0)),
     Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", lambda: _set_napi(threaded=2)),
     Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", lambda: ethtool.coalesce(_DEVICE)),
-    Capability("link-sizes", "gso_max_segs, gso_max_size, gro_max_size", "Linux 5.19", _set_sizes),
+    Capability("link-sizes", ", ".join(_SIZES), "Linux 5.19", lambda: _set_sizes(_SIZES)),
+    Capability("ipv4-sizes", ", ".join(links.IPV4_SIZES), "Linux 6.3", lambda: _set_sizes(links.IPV4_SIZES)),
     Capability("netem-seed", "seeds of netem's chance", "Linux 6.6 with netem", _seed_netem),
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", lambda: _write_sysfs(0, "queues/rx-0/rps_cpus")),
     Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _set_option("SO_BUSY_POLL", 50)),

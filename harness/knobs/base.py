@@ -80,9 +80,9 @@ class Seen:
     which does only what it is told. protocol: of all workloads, joined by "+". arrived: packets that came in by the
     node's devices, None where nobody counted. rps_packets: packets steered by RPS or RFS, host-wide; rps_elsewhere: how
     many of them other nodes with either can have steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads.
-    irqs: interrupts of each line of the node's NICs by CPU. squeezes: rounds of receive softirqs that used up their
-    budget, host-wide. idle_states: of the CPU set, where the run limits them: name, us to leave it, entries. group:
-    what its control group did, None without one. min_polled_share: the experiment's threshold. node: its name; beside:
+    irqs: interrupts of each line of the node's NICs by CPU, in elapsed_us. squeezes: rounds of receive softirqs that
+    used up their budget, host-wide. idle_states: of the CPU set: name, us to leave it, entries. group: what its control
+    group did, None without one. min_polled_share: the experiment's threshold. node: its name; beside:
     every knob that is set on it, by name. Knobs of the whole host see the sums over all nodes, and in `on_nodes` of
     each node how it waits and what is set on it. feeding: the kinds of the sockets, and the NAPIs that fed them.
     """
@@ -101,6 +101,7 @@ class Seen:
     rps_elsewhere: int = 0
     kthread_cpu_ns: int = 0
     irqs: dict[int, dict[int, int]] = field(default_factory=dict)
+    elapsed_us: float = 0.0
     squeezes: int = 0
     idle_states: tuple[tuple[str, int, int], ...] = ()
     group: GroupUse | None = None
@@ -199,6 +200,9 @@ def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> KnobEffect:
         if wrong:
             ended = f"NAPI {napi.get('napi_id')} ended the run with {napi_words(wrong)}"
             return KnobEffect(False, f"{ended}, not {napi_words(expected)}")
-    if seen.napi_ids and not any(seen.napi_ids):
+    if not seen.napi_ids:
+        own = f"the node's NAPIs have {napi_words(expected)}"
+        return KnobEffect(None, f"{own}; no socket was there at a look to tell by which of them its packets came")
+    if not any(seen.napi_ids):
         return KnobEffect(False, "the traffic did not pass through a NAPI (SO_INCOMING_NAPI_ID 0)")
     return KnobEffect(True, text)

@@ -7,9 +7,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, Setting
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting
 from harness.units import Count, OnOff
 
+# The device's own clock, and rx-usecs of a driver that counts in steps, may be off by so much.
+_KEPT = 0.5
 _U32 = Annotated[Count, Field(ge=0, le=2**32 - 1)]
 
 
@@ -35,3 +37,14 @@ class EthtoolCoalesce(Knob):
     def settings(self) -> list[Setting]:
         """The declared fields under ethtool's own names, as the numbers that the kernel takes."""
         return [replace(setting, value=int(setting.value)) for setting in super().settings()]
+
+    def effect(self, seen: Seen) -> KnobEffect:
+        """How far apart interrupts came: nearer than was asked is no effect; farther may be for want of packets."""
+        busiest = max((sum(by_cpu.values()) for by_cpu in seen.irqs.values()), default=0)
+        if not (self.rx_usecs and busiest):
+            return super().effect(seen)
+        apart_us = seen.elapsed_us / busiest
+        text = f"the busiest of its interrupts came {apart_us:.0f} us apart in the mean, rx-usecs is {self.rx_usecs}"
+        if apart_us < _KEPT * self.rx_usecs:
+            return KnobEffect(False, f"{text}: the driver took the value and does not keep it")
+        return KnobEffect(None, f"{text}; no counter shows how far apart they would have come without it")

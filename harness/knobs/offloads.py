@@ -10,7 +10,8 @@ from pydantic import Field
 from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting
 from harness.units import Count, OnOff
 
-_SIZES = ("gso_max_segs", "gso_max_size", "gro_max_size")
+_IPV4_SIZES = ("gso_ipv4_max_size", "gro_ipv4_max_size")
+_SIZES = ("gso_max_segs", "gso_max_size", "gro_max_size", *_IPV4_SIZES)
 
 
 class Offloads(Knob):
@@ -48,8 +49,10 @@ class Offloads(Knob):
     )
     gso_max_size: U31 | None = Field(None, description="bytes of a packet that is sent before it is cut, 1514 or more")
     gro_max_size: U31 | None = Field(
-        None, description="bytes to which GRO may join what is received (BIG TCP: > 65536)"
+        None, description="bytes to which GRO may join what is received (BIG TCP: > 65536, of IPv6 alone)"
     )
+    gso_ipv4_max_size: U31 | None = Field(None, description="the same of what is sent by IPv4 (BIG TCP: > 65536)")
+    gro_ipv4_max_size: U31 | None = Field(None, description="the same of what is received by IPv4")
 
     def settings(self) -> list[Setting]:
         """Features first, then the sizes, which some of them reset."""
@@ -68,4 +71,5 @@ class Offloads(Knob):
         """Every feature that is to be switched on, and the sizes where one is set."""
         settings = self.settings()
         features = [f"feature:{one.name}" for one in settings if one.target == "feature" and one.value]
-        return (*features, *(("link-sizes",) if any(one.target == "link_size" for one in settings) else ()))
+        sizes = {"ipv4-sizes" if one.name in _IPV4_SIZES else "link-sizes" for one in settings if one.name in _SIZES}
+        return (*features, *sorted(sizes))

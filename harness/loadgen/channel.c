@@ -79,14 +79,18 @@ static int select_one(int socket)
 bool channel_wait(const struct channel *channel)
 {
     struct epoll_event event;
+    int ready;
 
     if (channel->style == WAIT_POLL)
-        return poll_one(channel->socket, POLLIN, NO_TIMEOUT) > 0;
-    if (channel->style == WAIT_SELECT)
-        return select_one(channel->socket) > 0;
-    if (channel->style == WAIT_EPOLL)
-        return epoll_wait(channel->epoll, &event, 1, -1) > 0;
-    return true;
+        ready = poll_one(channel->socket, POLLIN, NO_TIMEOUT);
+    else if (channel->style == WAIT_SELECT)
+        ready = select_one(channel->socket);
+    else if (channel->style == WAIT_EPOLL)
+        ready = epoll_wait(channel->epoll, &event, 1, -1);
+    else
+        return true;
+    waits_count(channel->waits, ready);
+    return ready > 0;
 }
 
 static ssize_t receive_once(const struct channel *channel, void *buffer, size_t size, struct peer *peer)

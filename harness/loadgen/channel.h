@@ -12,11 +12,23 @@ extern const char *const wait_names[];
 
 #define NO_TIMEOUT INT64_MAX
 
+/* Returns of poll(), select() and epoll_wait(), and how many of them named nothing. */
+struct waits {
+    int64_t returns, empty;
+};
+
+static inline void waits_count(struct waits *waits, int ready)
+{
+    waits->returns++;
+    waits->empty += ready <= 0;
+}
+
 /* What a server waits on where it waits on one socket. */
 struct channel {
     int socket;
     int epoll; /* -1 unless the style is epoll */
     enum wait_style style;
+    struct waits *waits;
     struct stamping *stamping; /* NULL: no time stamps are taken */
     size_t *segment;           /* NULL: a receive brings one datagram; else the length of each that it brought */
 };
@@ -34,7 +46,7 @@ void channel_prepare(int socket, enum wait_style style, int64_t timeout_ns);
 /* Has the epoll instance watch the socket for input; `mark` comes back as the event's data.u32. */
 void channel_watch(int epoll, int socket, uint32_t mark);
 
-/* Waits in the styles that ask for readiness first. True: worth trying to receive; false, with errno: interrupted. */
+/* Waits, and counts it, in the styles that ask for readiness first. True: worth trying to receive; false, with errno: interrupted. */
 bool channel_wait(const struct channel *channel);
 
 /* Waits for bytes and takes them; fills *peer unless it is NULL. Returns their number (0: TCP's end of stream),

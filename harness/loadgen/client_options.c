@@ -55,6 +55,9 @@ static void check_shape(const struct load *load)
            "with --connect-per-request, at most the connections per thread");
     refuse(load->phases && (load->connections > 1 || load->connect_per_request), "--phases",
            "goes with one lasting connection");
+    refuse(load->txtime_ns > 0 && (load->connections > 1 || load->to.protocol == PROTOCOL_TCP || load->phases ||
+                                   load->times || xsk_wanted(&load->xsk)),
+           "--txtime-ns", "goes with one UDP socket of the kernel, without --phases and --times");
     refuse(load->duration_ns == UNSET && load->count == NO_COUNT, "--duration-ns", "is required, or --count");
 }
 
@@ -140,6 +143,7 @@ struct load client_options_read(int argc, char **argv, const char **samples)
         {.name = "--count", .number = &o.count, .low = 1, .high = INT64_C(1) << 40},
         {.name = "--late-ns", .number = &o.late_ns, .low = 0, .high = HOUR_NS},
         {.name = "--phases", .flag = &o.phases},
+        {.name = "--txtime-ns", .number = &o.txtime_ns, .low = 1, .high = NS_PER_S},
         {.name = "--times", .flag = &o.times},
         {.name = "--protocol-app", .number = &w.app, .choices = app_names},
         {.name = "--keys", .number = &memcached->keys, .low = 1, .high = 1 << 30},

@@ -6,6 +6,7 @@
 #include "launch.h"
 #include "phases.h"
 #include "quantiles.h"
+#include "txtime.h"
 
 /* Everything over all workers. */
 struct total {
@@ -34,6 +35,8 @@ static void add_tally(struct tally *total, const struct tally *own)
     total->bytes_sent += own->bytes_sent;
     total->bytes_received += own->bytes_received;
     add_memcached(&total->memcached, &own->memcached);
+    total->waits.returns += own->waits.returns;
+    total->waits.empty += own->waits.empty;
 }
 
 /* An open loop's window is as long as it was meant to be; by count it ends where the next request after the last
@@ -106,6 +109,8 @@ static void event_counts(const struct total *total, int64_t settle_requests)
     event_int("elapsed_ns", total->elapsed_ns);
     event_real("achieved_rps", per_second(total->requests, total->elapsed_ns));
     event_real("answered_rps", per_second(total->requests - tally->lost, total->elapsed_ns));
+    event_int("waits", tally->waits.returns);
+    event_int("empty_waits", tally->waits.empty);
     event_bool("overflow", total->overflow);
 }
 
@@ -241,6 +246,8 @@ void client_report(const struct load *load, struct worker *const *workers, int64
     event_lateness(load, workers, total.tally.missed);
     event_turnaround(load, workers);
     event_phases(workers[0]);
+    if (load->txtime_ns > 0)
+        txtime_event(workers[0]);
     event_memcached(load, &total.tally.memcached);
     event_clock();
     usage_event(total.usage);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "txtime.h"
+
 /* A connection that is still being made has no room either, so sending waits for both in the same way. */
 static bool no_room(void)
 {
@@ -14,6 +16,8 @@ static bool no_room(void)
 /* An AF_XDP socket sends a datagram or nothing. */
 static ssize_t send_some(const struct connection *connection, const void *data, size_t size)
 {
+    if (connection->departs_ns != 0)
+        return txtime_send(connection->socket, data, size, connection->departs_ns);
     if (connection->xsk == NULL)
         return send(connection->socket, data, size, MSG_DONTWAIT);
     return xsk_send(connection->xsk, data, size, NULL) == 0 ? (ssize_t)size : -1;

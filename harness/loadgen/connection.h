@@ -15,6 +15,7 @@ struct connection {
     uint32_t number; /* over all threads */
     uint32_t owed;   /* replies that it owes */
     uint32_t place;  /* in its worker's list of connections that owe replies */
+    int64_t departs_ns; /* when the request is to leave, CLOCK_MONOTONIC; 0: at once */
 
     /* The request that the socket had no room for: `unsent` of its `size` bytes. */
     uint32_t size, unsent;

@@ -9,6 +9,7 @@
 
 #include "events.h"
 #include "phases.h"
+#include "txtime.h"
 
 #define IN_BYTES 65536
 
@@ -47,8 +48,10 @@ void lane_open(struct worker *worker, struct connection *connection)
         worker->polled[index] = (struct pollfd){.fd = connection->socket, .events = POLLIN};
     if (worker->epoll >= 0)
         channel_watch(worker->epoll, connection->socket, index);
+    if (load->txtime_ns > 0)
+        txtime_enable(connection->socket);
     if (worker->stamping != NULL)
-        stamping_begin(worker->stamping, connection->socket, load->to.protocol == PROTOCOL_TCP);
+        stamping_begin(worker->stamping, connection->socket, load->to.protocol == PROTOCOL_TCP, load->txtime_ns > 0);
 }
 
 static void forget(struct worker *worker, struct connection *connection)
@@ -129,7 +132,7 @@ struct worker *worker_make(const struct load *load, int64_t index)
                          : NULL;
     worker->epoll = channel_make_epoll(load->style);
     sockopts_apply_epoll(&load->sockopts, worker->epoll);
-    worker->stamping = load->phases ? zeroed(1, sizeof *worker->stamping) : NULL;
+    worker->stamping = load->phases || load->txtime_ns > 0 ? zeroed(1, sizeof *worker->stamping) : NULL;
     worker->traffic = traffic_make(&load->traffic);
     worker->in_bytes = IN_BYTES; /* larger replies come in several pieces */
     worker->in = zeroed(1, worker->in_bytes);

@@ -29,6 +29,7 @@ struct load {
     int64_t connections, threads;
     const char *thread_cpus; /* NULL: not pinned beyond the launch option */
     bool connect_per_request, phases, times;
+    int64_t txtime_ns; /* a request is to leave so long after it is handed over; 0: at once */
     int64_t timeout_ns;
     int64_t late_ns; /* open: a send that starts later than this is late */
     int64_t warmup_ns, settle_ns, duration_ns, cooldown_ns;

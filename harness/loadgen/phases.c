@@ -58,6 +58,10 @@ void phases_answered(struct worker *worker, const struct connection *connection,
     struct stamps *stamps = &worker->samples.stamps[index];
     struct message_stamps told;
 
+    if (worker->load->txtime_ns > 0) {
+        collect(worker, connection->socket);
+        return;
+    }
     if (worker->stamping == NULL) {
         times_answered(stamps, connection);
         return;

@@ -108,6 +108,7 @@ static void begin_window(struct worker *worker, const struct span *span)
     worker->tally = (struct tally){0};
     worker->start_ns = span->begin_ns;
     worker->usage = usage_thread();
+    worker->waits = (struct waits){0};
 }
 
 static void end_window(struct worker *worker)
@@ -116,6 +117,7 @@ static void end_window(struct worker *worker)
 
     worker->usage = usage_between(worker->usage, usage_thread());
     worker->last = worker->samples.count;
+    worker->tally.waits = worker->waits;
     if (now_ns > worker->end_ns)
         worker->end_ns = now_ns;
 }

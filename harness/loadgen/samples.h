@@ -20,7 +20,7 @@ struct sample {
 
 /* With phases, or the server's own with times: the stamps between sending and reply, CLOCK_MONOTONIC; 0: unknown. */
 struct stamps {
-    int64_t scheduled_ns;                                     /* request: client's packet scheduler */
+    int64_t scheduled_ns; /* request: client's packet scheduler; of departure times, when it left */
     int64_t server_kernel_ns, server_received_ns, server_sent_ns; /* server: kernel, recv(), send() */
     int64_t server_scheduled_ns;                              /* reply: server's packet scheduler */
     int64_t kernel_ns;                                        /* reply: client's kernel */

@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--udp-gro", .flag = &o.udp_gro},
         {.name = "--multishot", .flag = &o.multishot},
         {.name = "--zerocopy", .flag = &o.zerocopy},
+        {.name = "--by-napi", .flag = &o.by_napi},
         {.name = "--batch", .number = &o.batch, .low = 2, .high = BATCH_MAX},
         {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
         SOCKOPTS_TABLE(&o.sockopts),
@@ -66,6 +68,8 @@ static struct server_plan read_options(int argc, char **argv)
         fail_usage("--multishot", "goes with --protocol tcp and --wait uring");
     if (o.zerocopy && ((enum protocol)protocol != PROTOCOL_TCP || phases || o.style == WAIT_URING || !o.framing.sized))
         fail_usage("--zerocopy", "goes with --protocol tcp and --response-size, not with --phases or --wait uring");
+    if (o.by_napi && ((enum protocol)protocol != PROTOCOL_TCP || o.style != WAIT_EPOLL || o.zerocopy || o.threads < 2))
+        fail_usage("--by-napi", "goes with --protocol tcp, --wait epoll and --threads above 1, not with --zerocopy");
     xsk_check(&o.xsk, (enum protocol)protocol, o.style, &o.framing,
               o.threads == 1 && !phases && !o.udp_gro && o.batch == 0);
     if (o.thread_cpus != NULL)
@@ -80,7 +84,7 @@ void server_welcome(struct server *server, int socket)
     endpoint_send_at_once(socket);
     sockopts_apply_tcp(&server->plan->sockopts, socket);
     if (server->stamping != NULL)
-        stamping_begin(server->stamping, socket, true);
+        stamping_begin(server->stamping, socket, true, false);
     if (server->zerocopy != NULL)
         zerocopy_begin(server->zerocopy, socket);
     server->connections++;
@@ -146,6 +150,8 @@ static struct server *make_servers(const struct server_plan *plan, int64_t *port
         servers[i].plan = plan;
         servers[i].index = i;
         servers[i].rng = rng_make(plan->seed, (uint64_t)i);
+        if (plan->by_napi && pipe2(servers[i].inbox, O_CLOEXEC) != 0)
+            fail("create a pipe", NULL, errno);
         if (plan->zerocopy)
             servers[i].zerocopy = zerocopy_make((size_t)plan->framing.response.high);
         servers[i].reply = plan->zerocopy ? zerocopy_room(servers[i].zerocopy)
@@ -199,6 +205,23 @@ static struct {
     int64_t port;
     pthread_barrier_t all_there;
 } start;
+
+struct server *server_of(struct server *server, int socket)
+{
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    static struct napi_ids known; /* the place of each is its thread's */
+    const int64_t id = sockopts_napi_id(socket);
+    size_t place = 0;
+
+    if (id <= 0)
+        return server;
+    pthread_mutex_lock(&one_at_a_time);
+    napi_ids_add(&known, socket);
+    while (place < known.count && known.ids[place] != id)
+        place++;
+    pthread_mutex_unlock(&one_at_a_time);
+    return &start.servers[place % (size_t)server->plan->threads];
+}
 
 static void serve(void *argument)
 {

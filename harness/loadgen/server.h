@@ -28,6 +28,7 @@ struct server_plan {
     bool udp_gro;
     bool multishot; /* --wait uring, TCP: a receive goes on until told otherwise */
     bool zerocopy; /* TCP: replies are sent from where they were made */
+    bool by_napi;  /* TCP, --wait epoll: each NAPI's connections are one thread's */
     int64_t batch; /* UDP: datagrams of one system call at most; 0: one by one */
     struct framing framing;
     struct service service;
@@ -52,6 +53,7 @@ struct server {
     int64_t index, tid;
     int socket; /* UDP: the socket; TCP: the listener */
     int epoll;  /* -1 unless the style is epoll */
+    int inbox[2]; /* with by_napi: a pipe for connections that other threads accepted */
     struct uring uring; /* --wait uring */
     struct xsk *xsk;    /* --socket af_xdp, else NULL: `socket` is its descriptor */
     struct rng rng;
@@ -64,6 +66,7 @@ struct server {
     int64_t requests, bytes, connections, service_ns;
     int64_t send_errors; /* replies the kernel refused to send */
     int64_t malformed;   /* not a request of ours */
+    struct waits waits;
     struct batched batched;     /* with --batch */
     struct multishot multishot; /* with --multishot */
     struct napi_ids napi_ids;
@@ -90,6 +93,8 @@ void server_run_multishot(struct server *server);
 int server_accept(struct server *server, int flags);
 /* Sets up and counts a connection that was accepted. */
 void server_welcome(struct server *server, int socket);
+/* With by_napi, the thread that is to serve a connection that `server` accepted. */
+struct server *server_of(struct server *server, int socket);
 /* Notes what a connection can still tell, and closes it. */
 void server_close(struct server *server, int socket);
 

@@ -121,7 +121,7 @@ static void send_all(struct server *server, struct batch *batch, size_t count)
 
 void server_run_batched(struct server *server)
 {
-    const struct channel channel = {server->socket, server->epoll, server->plan->style, NULL, NULL};
+    const struct channel channel = {server->socket, server->epoll, server->plan->style, &server->waits, NULL, NULL};
     struct batch batch = make_batch(server);
 
     channel_prepare(server->socket, server->plan->style, NO_TIMEOUT);

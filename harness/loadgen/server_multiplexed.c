@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "answer.h"
 #include "events.h"
@@ -70,18 +71,38 @@ static void drop(struct server *server, struct connections *table, struct connec
     free(connection);
 }
 
+static void adopt(struct server *server, struct connections *table, int socket)
+{
+    struct connection *connection = calloc(1, sizeof *connection + answer_buffer_bytes(server));
+
+    if (connection == NULL)
+        fail("reserve memory for a connection", NULL, ENOMEM);
+    connection->socket = socket;
+    add(server, table, socket, connection);
+}
+
 static void accept_one(struct server *server, struct connections *table)
 {
     const int accepted = server_accept(server, SOCK_NONBLOCK);
 
     if (accepted < 0)
         return;
-    struct connection *connection = calloc(1, sizeof *connection + answer_buffer_bytes(server));
+    struct server *owner = server->plan->by_napi ? server_of(server, accepted) : server;
 
-    if (connection == NULL)
-        fail("reserve memory for a connection", NULL, ENOMEM);
-    connection->socket = accepted;
-    add(server, table, accepted, connection);
+    if (owner == server)
+        adopt(server, table, accepted);
+    else if (write(owner->inbox[1], &accepted, sizeof accepted) != sizeof accepted)
+        fail("hand a connection to another thread", NULL, errno);
+}
+
+/* What another thread accepted. */
+static void take_over(struct server *server, struct connections *table)
+{
+    int socket;
+
+    if (read(server->inbox[0], &socket, sizeof socket) != sizeof socket)
+        fail("take a connection from another thread", NULL, errno);
+    adopt(server, table, socket);
 }
 
 static ssize_t receive(struct server *server, int socket, void *buffer, size_t size)
@@ -124,8 +145,12 @@ static void wait_epoll(struct server *server, struct connections *table)
     const int ready = epoll_wait(server->epoll, events, EVENTS_PER_WAIT, -1);
 
     check_wait(ready);
+    waits_count(&server->waits, ready);
     for (int i = 0; i < ready; i++)
-        handle(server, table, events[i].data.ptr);
+        if (events[i].data.ptr == server->inbox)
+            take_over(server, table);
+        else
+            handle(server, table, events[i].data.ptr);
 }
 
 static void wait_poll(struct server *server, struct connections *table)
@@ -134,6 +159,7 @@ static void wait_poll(struct server *server, struct connections *table)
                                                    : poll(table->polled, table->count, -1);
 
     check_wait(ready);
+    waits_count(&server->waits, ready);
     /* From the end, so that the entry which fills a dropped one's place has been looked at already. */
     for (size_t i = table->count; ready > 0 && i-- > 0;) {
         if (table->polled[i].revents == 0)
@@ -161,6 +187,12 @@ void server_run_multiplexed(struct server *server)
     /* The listener must not block once a client that was announced has gone again. */
     channel_prepare(server->socket, WAIT_SPIN, NO_TIMEOUT);
     add(server, &table, server->socket, NULL);
+    if (server->plan->by_napi) {
+        struct epoll_event watched = {.events = EPOLLIN, .data.ptr = server->inbox};
+
+        if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->inbox[0], &watched) != 0)
+            fail("watch a pipe with epoll", NULL, errno);
+    }
     while (!stop_requested) {
         if (server->plan->style == WAIT_EPOLL)
             wait_epoll(server, &table);

@@ -10,6 +10,10 @@ static void event_threads(const struct server *servers, int64_t count)
     for (int64_t i = 0; i < count; i++)
         event_int(NULL, servers[i].requests);
     event_array_end();
+    event_array("thread_napis");
+    for (int64_t i = 0; i < count; i++)
+        event_int(NULL, (int64_t)servers[i].napi_ids.count);
+    event_array_end();
     event_array("thread_usage");
     for (int64_t i = 0; i < count; i++) {
         event_object(NULL);
@@ -77,6 +81,8 @@ static struct server add_up(const struct server *servers, int64_t count)
         total.service_ns += servers[i].service_ns;
         total.send_errors += servers[i].send_errors;
         total.malformed += servers[i].malformed;
+        total.waits.returns += servers[i].waits.returns;
+        total.waits.empty += servers[i].waits.empty;
         total.multishot.armed += servers[i].multishot.armed;
         total.multishot.receives += servers[i].multishot.receives;
         total.multishot.more += servers[i].multishot.more;
@@ -98,6 +104,8 @@ void server_report(const struct server *servers, const struct server_plan *plan)
     event_int("connections", total.connections);
     event_int("send_errors", total.send_errors);
     event_int("malformed", total.malformed);
+    event_int("waits", total.waits.returns);
+    event_int("empty_waits", total.waits.empty);
     if (plan->batch > 0)
         event_batched(&total.batched);
     if (plan->multishot)

@@ -34,7 +34,7 @@ void server_run_serial(struct server *server)
 
         if (accepted < 0)
             continue;
-        const struct channel channel = {accepted, -1, server->plan->style, server->stamping, NULL};
+        const struct channel channel = {accepted, -1, server->plan->style, &server->waits, server->stamping, NULL};
 
         serve(server, &channel, buffer);
         server_close(server, accepted);

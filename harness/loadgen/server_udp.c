@@ -26,7 +26,8 @@ void server_run_udp(struct server *server)
 {
     size_t segment = 0;
     size_t *several = server->plan->udp_gro ? &segment : NULL;
-    const struct channel channel = {server->socket, server->epoll, server->plan->style, server->stamping, several};
+    const struct channel channel = {server->socket,  server->epoll,    server->plan->style,
+                                    &server->waits, server->stamping, several};
     const size_t room = several != NULL ? UDP_GRO_ROOM : answer_buffer_bytes(server);
     unsigned char *message = malloc(room);
     struct peer peer;
@@ -37,7 +38,7 @@ void server_run_udp(struct server *server)
     if (server->epoll >= 0)
         channel_watch(server->epoll, server->socket, 0);
     if (server->stamping != NULL)
-        stamping_begin(server->stamping, server->socket, false);
+        stamping_begin(server->stamping, server->socket, false, false);
     while (!stop_requested) {
         const ssize_t received = channel_receive(&channel, message, room, &peer);
 

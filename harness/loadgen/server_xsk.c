@@ -30,7 +30,7 @@ static void serve_one(struct server *server, unsigned char *message)
 
 void server_run_xsk(struct server *server)
 {
-    const struct channel channel = {server->socket, server->epoll, server->plan->style, NULL, NULL};
+    const struct channel channel = {server->socket, server->epoll, server->plan->style, &server->waits, NULL, NULL};
     unsigned char *message = malloc(XDP_PAYLOAD_MAX);
 
     if (message == NULL)

@@ -33,7 +33,7 @@ static uint64_t stream_of(const struct worker *worker, enum stream stream)
 
 static bool stamped(const struct load *load)
 {
-    return load->phases || load->times;
+    return load->phases || load->times || load->txtime_ns > 0;
 }
 
 static void take_place(const struct worker *worker)

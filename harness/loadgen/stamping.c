@@ -11,11 +11,11 @@
 #include "clock.h"
 #include "events.h"
 
-/* Sending: on entry to the packet scheduler, so that shaping counts as wire. OPT_ID numbers the messages, and
- * OPT_TSONLY spares us a copy of each. Receiving: on entry to the receive path. */
+/* Sending: on entry to the packet scheduler, so that shaping counts as wire, or as the driver takes it. OPT_ID numbers
+ * the messages, and OPT_TSONLY spares us a copy of each. Receiving: on entry to the receive path. */
 #define WANTED                                                                                                     \
-    (SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE |                        \
-     SOF_TIMESTAMPING_OPT_ID | SOF_TIMESTAMPING_OPT_TSONLY)
+    (SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_ID |                          \
+     SOF_TIMESTAMPING_OPT_TSONLY)
 #define CONTROL_BYTES 256
 #define OFFSET_TRIES 32
 
@@ -38,11 +38,12 @@ int64_t stamping_clock_offset(void)
     return offset_ns;
 }
 
-void stamping_begin(struct stamping *stamping, int socket, bool stream)
+void stamping_begin(struct stamping *stamping, int socket, bool stream, bool departures)
 {
-    const int wanted = WANTED;
+    const int wanted = WANTED | (departures ? SOF_TIMESTAMPING_TX_SOFTWARE : SOF_TIMESTAMPING_TX_SCHED);
 
-    *stamping = (struct stamping){.stream = stream, .realtime_offset_ns = stamping_clock_offset()};
+    *stamping = (struct stamping){
+        .stream = stream, .departures = departures, .realtime_offset_ns = stamping_clock_offset()};
     if (setsockopt(socket, SOL_SOCKET, SO_TIMESTAMPING, &wanted, sizeof wanted) != 0)
         fail("set a socket option", "SO_TIMESTAMPING", errno);
 }
@@ -62,7 +63,8 @@ void stamping_sent(struct stamping *stamping, uint64_t sequence, size_t bytes)
 /* What a received message's control data says; zero where it does not. */
 struct control {
     int64_t realtime_ns;
-    bool scheduled;
+    bool is_sent; /* of a message that was sent: when it came to where `info` says */
+    uint32_t info;
     uint32_t key;
 };
 
@@ -81,7 +83,8 @@ static struct control read_control(struct msghdr *message)
             struct sock_extended_err error;
 
             memcpy(&error, CMSG_DATA(c), sizeof error);
-            found.scheduled = error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING && error.ee_info == SCM_TSTAMP_SCHED;
+            found.is_sent = error.ee_origin == SO_EE_ORIGIN_TIMESTAMPING;
+            found.info = error.ee_info;
             found.key = error.ee_data;
         }
     }
@@ -106,6 +109,7 @@ static bool find_sent(struct stamping *stamping, uint32_t key, uint64_t *sequenc
 
 bool stamping_take(struct stamping *stamping, int socket, uint64_t *sequence, int64_t *scheduled_ns)
 {
+    const uint32_t where = stamping->departures ? SCM_TSTAMP_SND : SCM_TSTAMP_SCHED;
     _Alignas(struct cmsghdr) unsigned char control[CONTROL_BYTES];
 
     for (;;) {
@@ -115,7 +119,8 @@ bool stamping_take(struct stamping *stamping, int socket, uint64_t *sequence, in
             return false;
         const struct control found = read_control(&message);
 
-        if (found.scheduled && found.realtime_ns != 0 && find_sent(stamping, found.key, sequence)) {
+        if (found.is_sent && found.info == where && found.realtime_ns != 0 &&
+            find_sent(stamping, found.key, sequence)) {
             *scheduled_ns = found.realtime_ns - stamping->realtime_offset_ns;
             return true;
         }

@@ -81,6 +81,7 @@ void worker_send(struct worker *worker, struct connection *connection, int64_t i
     if (connection->socket < 0)
         lane_open(worker, connection);
     owe(worker, connection);
+    connection->departs_ns = worker->load->txtime_ns > 0 ? now_ns + worker->load->txtime_ns : 0;
     if (connection_send(connection, &worker->traffic, size) != 0)
         worker_fail(worker, errno);
     if (connection->unsent > 0)

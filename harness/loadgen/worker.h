@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "channel.h"
 #include "connection.h"
 #include "load.h"
 #include "samples.h"
@@ -22,6 +23,7 @@ struct tally {
     int64_t missed;     /* open loop: meant to leave in the window, never sent */
     int64_t bytes_sent, bytes_received;
     struct memcached_tally memcached;
+    struct waits waits;
 };
 
 struct worker {
@@ -56,6 +58,7 @@ struct worker {
     int64_t start_ns, end_ns; /* nominal start; when it was over: the loop's end or the last reply */
     bool overflow;            /* the samples' room ran out before the time did */
     struct usage usage;
+    struct waits waits; /* so far; since the window began, when it has */
     /* One connection per request: what those of the warm-up told before they were closed. */
     struct napi_ids napi_ids;
     struct sockopts_found found;

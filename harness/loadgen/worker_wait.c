@@ -61,6 +61,7 @@ static void wait_poll(struct worker *worker, bool may_sleep)
 
     if (ready < 0 && errno != EINTR)
         worker_fail(worker, errno);
+    waits_count(&worker->waits, ready);
     if (ready == 0)
         relax();
     for (uint32_t i = 0; ready > 0 && i < worker->count; i++) {
@@ -86,6 +87,7 @@ static void wait_epoll(struct worker *worker, bool may_sleep)
 
     if (ready < 0 && errno != EINTR)
         worker_fail(worker, errno);
+    waits_count(&worker->waits, ready);
     if (ready == 0)
         relax();
     for (int i = 0; i < ready; i++) {

@@ -99,6 +99,8 @@ def _beside(view: Overview) -> Iterator[Block]:
             Col(f"p99.9\n{unit}", keep=4, name="p99.9"),
             Col("requests\nper s", keep=2, name="requests per s"),
             Col("process\nCPU us", keep=5, name=_COST_NAMES[COSTS[1]]),
+            Col("CPU %\ncli/srv", keep=3, name="share of a CPU"),
+            Col("sleeps\ncli/srv", keep=3, name="sleeps for each request"),
         )
         yield Table(cols, grouped((cell.factors, _row_beside(cell, lead)) for cell in view.cells))
         yield Gap()
@@ -115,7 +117,13 @@ def _row_beside(cell: CellView, lead: str) -> TableRow:
         _plain(cell, p99),
         _change(cell, p99),
         *(_plain(cell, f"{lead}{name}") for name in ("rtt_p99_9_us", "rate_rps", COSTS[1])),
+        *(Text(_both_ends(cell, lead, name)) for name in ("cpu_percent", "voluntary_per_request")),
     )
+
+
+def _both_ends(cell: CellView, lead: str, name: str) -> str:
+    ends = [cell.median(f"{lead}{end}_{name}") for end in ("client", "server")]
+    return words.BLANK if ends == [None, None] else "/".join(words.short(end) for end in ends)
 
 
 def _change(cell: CellView, metric: str) -> Text:

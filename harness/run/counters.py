@@ -9,6 +9,7 @@ from functools import reduce
 from typing import TypeVar
 
 from harness.kernel import proc
+from harness.kernel.energy import Meter, meters, used_uj
 from harness.kernel.hog_time import HogClock
 from harness.kernel.hostfiles import HOST
 from harness.kernel.idle_states import IdleState, idle_states
@@ -49,6 +50,7 @@ class Snapshot:
     took_ns: int
     home: dict[str, int] = field(default_factory=dict)
     idle_states: tuple[IdleState, ...] = ()
+    energy: dict[str, Meter] = field(default_factory=dict)
 
 
 def take(
@@ -58,13 +60,11 @@ def take(
     shaped: bool = False,
     cpus: Collection[int] = (),
     hogs: HogClock | None = None,
-    idle_of: Collection[int] = (),
 ) -> Snapshot:
     """Read all counters once: a few milliseconds, so never inside the measured time.
 
     cpus: the run's CPU set; pids: the processes of each of our programs by its label; kthreads: the NAPI threads of
-    each node; shaped: whether there are qdiscs to ask; hogs: the clock of those of HOGS; idle_of: CPUs whose idle
-    states are counted.
+    each node; shaped: whether there are qdiscs to ask; hogs: the clock of those of HOGS.
     """
     hogs = hogs or HogClock()
     begun_ns = time.monotonic_ns()
@@ -83,7 +83,8 @@ def take(
         clocksource=proc.clocksource(),
         tasks=proc.tasks(),
         home=proc.net_counters(),
-        idle_states=idle_states(idle_of),
+        idle_states=idle_states(cpus),
+        energy=meters(),
         last=read_set(cpus, hogs),
         took_ns=time.monotonic_ns() - begun_ns,
     )
@@ -149,7 +150,8 @@ class HostDelta:
     """What was counted on one host between two snapshots.
 
     cpus: the run's CPU set on it; others are by CPU number. irqs: of any kind, irq_kinds: of
-    each. home: what its own namespace counted, as of a node. idle_states: of the CPU set, where they were asked for.
+    each. home: what its own namespace counted, as of a node. idle_states: of the CPU set. energy_uj: of all its
+    processor packages, None where nothing tells.
     """
 
     cpus: set[int]
@@ -163,6 +165,7 @@ class HostDelta:
     home: dict[str, int] = field(default_factory=dict)
     irq_kinds: dict[str, dict[int, int]] = field(default_factory=dict)
     idle_states: tuple[IdleState, ...] = ()
+    energy_uj: int | None = None
 
 
 @dataclass(frozen=True)
@@ -224,9 +227,10 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], 
         ),
         home=_minus(after.home, before.home),
         idle_states=tuple(
-            state._replace(entries=state.entries - was.entries)
+            state._replace(entries=state.entries - was.entries, time_us=state.time_us - was.time_us)
             for state, was in zip(after.idle_states, before.idle_states, strict=True)
         ),
+        energy_uj=used_uj(after.energy, before.energy),
     )
     unused = proc.ProcessUsage()
     return CounterDelta(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import stats
+from harness.kernel.proc import ProcessUsage
 from harness.run.outcome import Report
 from harness.spec.checks import Checks
 from harness.store.record import Metrics
@@ -16,6 +17,7 @@ from harness.store.record import Metrics
 _UNKNOWN_NS = -(2**63)
 # Means that may differ by the rounding of nanoseconds, and by requests of which a stamp was lost.
 _PHASE_SUM_TOLERANCE = 0.01
+_MOSTLY = 0.5
 
 
 def latencies(samples: npt.NDArray[Any] | None) -> npt.NDArray[np.int64]:
@@ -47,13 +49,16 @@ def metrics(client: Report) -> Metrics:
         "turnaround_p99_us": _us(client.get("turnaround_p99_ns")),
         "clock_overhead_ns": (client.get("clock") or {}).get("overhead_ns"),
         **_memcached(client.get("memcached")),
+        **_departures(client.get("txtime")),
         **({"throughput_bps": throughput_bps(client)} if "bytes_sent" in client else {}),
     }
 
 
 def of_server(server: Report) -> Metrics:
     """Columns of runs.csv that tell what the server's own way of receiving and sending came to; none without one."""
-    figures: Metrics = {}
+    figures = waits("server", server, server.get("requests"))
+    if len(napis := server.get("thread_napis") or ()) > 1:
+        figures["server_napis_per_thread"] = max(napis)
     if batch := server.get("batch"):
         figures["datagrams_per_receive"] = _share(batch["received"], batch["receive_calls"])
         figures["datagrams_per_send"] = _share(batch["sent"], batch["send_calls"])
@@ -78,6 +83,57 @@ def hints(server: Report) -> list[str]:
     return []
 
 
+def inert(client: Report) -> list[str]:
+    """Why departure times did nothing: nobody on the way out held the requests back until then."""
+    txtime = client.get("txtime") or {}
+    if not txtime.get("known") or txtime["early"] < _MOSTLY * txtime["known"]:
+        return []
+    return [
+        f"txtime took no effect: {txtime['early']} of {txtime['known']} requests left before their departure time, in "
+        f"the median {-txtime['p50_ns'] / 1e3:.1f} us: the queueing discipline of the client's device does not look at "
+        "SO_TXTIME, and sends at once; give the way out `qdisc: {kind: fq}`"
+    ]
+
+
+def waits(role: str, report: Report, requests: int | None) -> Metrics:
+    """How often poll(), select() or epoll_wait() returned in one of our own programs, and to how many requests."""
+    returns = report.get("waits")
+    if not returns:
+        return {}
+    return {
+        f"{role}_waits_per_request": _share(returns, requests or 0),
+        f"{role}_empty_waits_percent": _share(100.0 * report["empty_waits"], returns),
+    }
+
+
+def work(client: Report, server: ProcessUsage, window_ns: int) -> Metrics:
+    """What client and server process used of a CPU in the window, and how often they slept for each request.
+
+    Our own client counts its usage over the measured requests; the server, and a client nobody modified, over all of
+    the window's.
+    """
+    usage = client.get("usage") or {"cpu_ns": 0, "voluntary": 0, "involuntary": 0}
+    own, settled = _counted(client)
+    own_ns = window_ns if client.get("whole_life") else client.get("elapsed_ns", 0)
+    figures: Metrics = {
+        "client_cpu_percent": _share(100.0 * usage["cpu_ns"], own_ns),
+        "server_cpu_percent": _share(100.0 * server.cpu_ns, window_ns),
+        "cpu_us_per_request": None,
+    }
+    if own and settled:
+        figures["cpu_us_per_request"] = (usage["cpu_ns"] / own + server.cpu_ns / settled) / 1e3
+        figures["client_voluntary_per_request"] = usage["voluntary"] / own
+        figures["server_voluntary_per_request"] = server.voluntary / settled
+    return figures
+
+
+def _counted(client: Report) -> tuple[int, int]:
+    """The requests that the client's usage is of, and those that the server's in the window is of."""
+    answered = client.get("answered", client.get("requests")) or 0
+    settled = answered + (client.get("settle_requests") or 0)
+    return (settled if client.get("whole_life") else answered), settled
+
+
 def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
@@ -95,15 +151,22 @@ def of_samples(samples: npt.NDArray[Any] | None) -> Metrics:
     return figures | {f"{name}_us": _mean_us(samples[name]) for name in names if name.startswith("phase_")}
 
 
-def beside(client: Report, server_cpu_ns: int) -> Metrics:
-    """Columns of a workload that is measured beside the first, its name before theirs. client: with `timed` in it."""
-    told, requests = metrics(client), client.get("answered", client.get("requests"))
+def beside(client: Report, server: Report, used: ProcessUsage, window_ns: int) -> Metrics:
+    """Columns of a workload that is measured beside the first, its name before theirs. client: with `timed` in it.
+
+    used: what its server used in the window.
+    """
+    told = metrics(client)
     own: Metrics = {name: value for name, value in client["timed"].items() if name.startswith("rtt_")}
     own |= {name: told.get(name) for name in ("offered_rps", "late_percent", "throughput_bps")}
-    own |= {"requests": requests, "lost": client.get("lost"), "rate_rps": rate_rps(client), "cpu_us_per_request": None}
-    if requests:
-        settled = requests + (client.get("settle_requests") or 0)
-        own["cpu_us_per_request"] = (client["usage"]["cpu_ns"] / requests + server_cpu_ns / settled) / 1e3
+    own |= {"requests": client.get("answered", client.get("requests")), "lost": client.get("lost")}
+    own["rate_rps"] = rate_rps(client)
+    for role, report in (("client", client), ("server", server)):
+        waited = waits(role, report, report.get("requests"))
+        own[f"{role}_waits_per_request"] = waited.get(f"{role}_waits_per_request")
+        own[f"{role}_voluntary_per_request"] = None
+        own[f"{role}_napi_id"] = (report.get("napi_ids") or [0])[0]
+    own |= work(client, used, window_ns)
     return {f"{client['name']}_{name}": value for name, value in own.items()}
 
 
@@ -170,6 +233,18 @@ def phase_doubts(figures: Metrics) -> list[str]:
     if abs(total - whole) > _PHASE_SUM_TOLERANCE * whole:
         return [f"the phases add up to {total:.2f} us, the round trips to {whole:.2f} us"]
     return []
+
+
+def _departures(txtime: Report | None) -> Metrics:
+    """Columns on when requests left that were to leave later; none where all were to leave at once."""
+    if not txtime:
+        return {}
+    known = txtime["known"]
+    return {
+        "txtime_held_percent": _share(100.0 * (known - txtime["early"]), known),
+        "txtime_late_p50_us": _us(txtime["p50_ns"]) if known else None,
+        "txtime_late_p99_us": _us(txtime["p99_ns"]) if known else None,
+    }
 
 
 def _memcached(counts: Report | None) -> Metrics:

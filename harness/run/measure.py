@@ -213,12 +213,11 @@ class _Play:
         threads = _napi_threads(testbed, spec)
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
-        idle_of = cpus if "cpu_latency" in spec.settings.get("*", {}) else ()
         hogs = [pid for label in counters.HOGS for pid in self._pids().get(label, ())]
         contention = spec.contention
         softirqs = contention is not None and (contention.needs_flow() or not contention.native())
         clock = self._context.stack.enter_context(HogClock(hogs, softirqs))
-        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, clock, idle_of)
+        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, clock)
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
             self._changer.begin()
@@ -229,7 +228,7 @@ class _Play:
             # The end that has no client waits here, in its kernel, for all of the window.
             self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
         pids = self._pids()
-        after = counters.take(testbed.nodes, pids, threads, shaped, cpus, clock, idle_of)
+        after = counters.take(testbed.nodes, pids, threads, shaped, cpus, clock)
         clock.close()
         ours = {os.getpid(), *chain.from_iterable(pids.values())}
         delta = counters.subtract(after, before, cpus, ours, quiet)

@@ -14,6 +14,7 @@ from harness.knobs.feeding import Feeding
 from harness.run import loadgen_report
 from harness.run.counters import CounterDelta
 from harness.run.cpu_cost import cost_metrics
+from harness.run.idling import idling
 from harness.run.outcome import Outcome, ProgramOutcome
 from harness.store.record import Columns, Metrics
 
@@ -64,8 +65,9 @@ def seen_on(
         rps_packets=delta.softnet("received_rps"),
         kthread_cpu_ns=sum(delta.kthreads.get(n, 0) for n in nodes),
         irqs=_irqs(delta, nodes),
+        elapsed_us=delta.elapsed_ns / 1e3,
         squeezes=delta.softnet("time_squeeze"),
-        idle_states=tuple(state for host in delta.hosts.values() for state in host.idle_states),
+        idle_states=tuple(state[:3] for host in delta.hosts.values() for state in host.idle_states),
         group=outcome.groups.get(node),
         min_polled_share=min_polled_share,
         node="" if node == "*" else node,
@@ -108,12 +110,16 @@ def _owners(outcome: Outcome, node: str) -> set[str]:
 
 
 def _napi_ids(outcome: Outcome, programs: list[ProgramOutcome], node: str) -> tuple[int, ...]:
-    """The NAPIs that fed the programs' sockets: as each tells itself, else as its sockets were seen; 0 for none."""
+    """The NAPIs that fed the programs' sockets: as each tells itself, else as its sockets were seen; 0 for none.
+
+    Nothing of a program whose sockets were never there at a look: which NAPI fed them nobody knows.
+    """
     feeding, out = outcome.feeding.of_node(node), list[int]()
     for program in programs:
-        seen = [one for one in feeding.sockets if one.program == program.label]
+        seen = [one for one in feeding.sockets if one.program == program.label and "listener" not in one.kind]
         looked_up = [number for one in seen for number in one.napi_ids]
-        out += program.report.get("napi_ids") or list(dict.fromkeys(looked_up)) or [0]
+        none = [0] if seen or "readback" in program.report else []
+        out += program.report.get("napi_ids") or list(dict.fromkeys(looked_up)) or none
     return tuple(out)
 
 
@@ -161,7 +167,12 @@ def _nic_metrics(delta: CounterDelta) -> Metrics:
     if not any("nic:irqs" in counters for counters in delta.nodes.values()):
         return {}
     packets, irqs = delta.total("link:rx_packets"), delta.total("nic:irqs")
-    return {"nic_irqs": irqs, "nic_irqs_per_packet": irqs / packets if packets else None}
+    busiest = max((sum(by_cpu.values()) for by_cpu in _irqs(delta, list(delta.nodes)).values()), default=0)
+    return {
+        "nic_irqs": irqs,
+        "nic_irqs_per_packet": irqs / packets if packets else None,
+        "nic_irq_spacing_us": delta.elapsed_ns / 1e3 / busiest if busiest else None,
+    }
 
 
 def run_metrics(outcome: Outcome) -> Metrics:
@@ -186,6 +197,8 @@ def run_metrics(outcome: Outcome) -> Metrics:
         metrics[f"{role}_polled_percent"] = _polled_percent(seen)
         metrics[f"{role}_napi_id"] = (program.report.get("napi_ids") or [0])[0]
     metrics |= outcome.metrics | loadgen_report.metrics(client) | loadgen_report.of_server(outcome.server)
+    metrics |= loadgen_report.waits("client", client, client.get("requests"))
+    metrics |= idling(outcome.delta, answered)
     return metrics | _background(outcome) | _beside(outcome) | _set_metrics(outcome)
 
 
@@ -202,32 +215,20 @@ def _interruptions(outcome: Outcome, answered: int | None) -> Metrics:
 
 
 def _program_metrics(outcome: Outcome, answered: int) -> Metrics:
-    """What client and server cost: CPU, sleeps, waits for a CPU; per request where there are requests.
-
-    Our own client counts its usage over the measured requests; the server, and a client nobody modified, over all of
-    the window's.
-    """
+    """What client and server cost: CPU, sleeps, waits for a CPU; per request where there are requests."""
     delta, client = outcome.delta, outcome.client
     server = delta.programs.get("server", ProcessUsage())
-    usage = client.get("usage") or {"cpu_ns": 0, "voluntary": 0, "involuntary": 0}
-    settled = answered + (client.get("settle_requests") or 0)
-    own = settled if client.get("whole_life") else answered
-    window_ns = delta.elapsed_ns if client.get("whole_life") else client.get("elapsed_ns", 0)
-    metrics: Metrics = {
-        "client_cpu_percent": _percent(usage["cpu_ns"], window_ns),
-        "server_cpu_percent": _percent(server.cpu_ns, delta.elapsed_ns),
-        "cpu_us_per_request": None,
-        "client_involuntary": usage["involuntary"],
+    metrics = loadgen_report.work(client, server, delta.elapsed_ns) | {
+        "client_involuntary": (client.get("usage") or {}).get("involuntary", 0),
         "server_involuntary": server.involuntary,
         "client_runqueue_wait_percent": _waited(outcome, "client"),
         "server_runqueue_wait_percent": _waited(outcome, "server"),
     }
-    if own and settled:
+    own = metrics["cpu_us_per_request"]
+    if own is not None:
+        settled = answered + (client.get("settle_requests") or 0)
         # NAPI threads do for threaded NAPI what the processes' own softirqs do without it: the same bill.
-        threads_ns = sum(delta.kthreads.values())
-        metrics["cpu_us_per_request"] = (usage["cpu_ns"] / own + (server.cpu_ns + threads_ns) / settled) / 1e3
-        metrics["client_voluntary_per_request"] = usage["voluntary"] / own
-        metrics["server_voluntary_per_request"] = server.voluntary / settled
+        metrics["cpu_us_per_request"] = own + sum(delta.kthreads.values()) / settled / 1e3
         metrics["server_runqueue_wait_us"] = server.wait_ns / settled / 1e3
     return metrics
 
@@ -249,8 +250,10 @@ def _beside(outcome: Outcome) -> Metrics:
     """The columns of each workload that is measured beside the first."""
     metrics: Metrics = {}
     for place, report in outcome.measured_beside().items():
-        server = outcome.delta.programs.get(f"background{place + 1}-server", ProcessUsage())
-        metrics |= loadgen_report.beside(report, server.cpu_ns)
+        label = f"background{place + 1}-server"
+        server = next((program.report for program in outcome.programs if program.label == label), {})
+        used = outcome.delta.programs.get(label, ProcessUsage())
+        metrics |= loadgen_report.beside(report, server, used, outcome.delta.elapsed_ns)
     return metrics
 
 

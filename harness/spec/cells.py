@@ -134,7 +134,7 @@ class CellSpec:
         usual = {"profile"} if self.machine.profile == "latency" else None
         machine = {"vm": _dump(self.machine, exclude=usual)} if self.machine != Machine() else {}
         settings = {
-            node: {name: _dump(model) for name, model in knobs.items()} for node, knobs in self.settings.items()
+            node: {name: _knob(model) for name, model in knobs.items()} for node, knobs in self.settings.items()
         }
         return {
             **background,
@@ -289,9 +289,10 @@ def _workload(workload: Workload) -> Document:
         "udp_batch",
         "zerocopy",
         "uring_multishot",
+        "txtime_ns",
     )
     later = {name for name in names if not getattr(workload, name, None)}
-    usual = {"socket": "kernel", "uring_napi": "dynamic"}
+    usual = {"socket": "kernel", "uring_napi": "dynamic", "server_layout": "hash"}
     later |= {name for name, value in usual.items() if getattr(workload, name, "") == value}
     document = _dump(workload, exclude={"home", *later})
     for figure in document.get("figures") or {} if isinstance(document.get("figures"), dict) else ():
@@ -299,6 +300,12 @@ def _workload(workload: Workload) -> Document:
             if document["figures"][figure].get(name) == usual:
                 document["figures"][figure].pop(name, None)
     return document
+
+
+def _knob(model: BaseModel) -> Document:
+    """A knob's fields, but for those that came later where they are not used."""
+    later = ("gso_ipv4_max_size", "gro_ipv4_max_size")
+    return _dump(model, {name for name in later if getattr(model, name, None) is None})
 
 
 def _dump(model: BaseModel, exclude: set[str] | None = None) -> Document:

@@ -15,7 +15,7 @@ from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 # What the load generator takes; tests/unit/test_bounds.py compares with its own.
 MESSAGE_MIN_BYTES, PHASES_MIN_BYTES = 16, 64
 UDP_MAX_BYTES, TCP_MAX_BYTES = 65507, 1 << 20
-SERVICE_MAX_NS = 10 * 10**9
+SERVICE_MAX_NS, TXTIME_MAX_NS = 10 * 10**9, 10**9
 SELECT_MOST = 1000
 _ONLY_OPEN = ("arrivals", "burst", "late_ns")
 
@@ -187,6 +187,11 @@ class Load(Generated, OwnSockets):
     server_thread_cpus: CpuOrder | None = Field(
         None, description="CPUs of the server's threads, in this order and round again"
     )
+    server_layout: Literal["hash", "napi"] = Field(
+        "hash",
+        description="TCP, server_wait: epoll, several threads: a connection is served by the thread that the kernel's "
+        "hash chooses, or by that of the NAPI by which it came (SO_INCOMING_NAPI_ID)",
+    )
     size: Sizes = Field("64", description="payload of a request")
     response_size: Sizes | None = Field(None, description="payload of a reply; that of its request if absent")
     udp_gro: OnOff = Field(
@@ -221,6 +226,14 @@ class Load(Generated, OwnSockets):
     phases: OnOff = Field(
         False, description="split each request's time by software timestamps; costs some microseconds per request"
     )
+    txtime_ns: DurationNs | None = Field(
+        None,
+        gt=0,
+        le=TXTIME_MAX_NS,
+        alias="txtime",
+        description="UDP, one connection: the client hands each request over with a departure time so much later "
+        "(SO_TXTIME); `qdisc: {kind: fq}` on its way out holds it until then, which is in the round trip",
+    )
     stall_ns: DurationNs | None = Field(
         None,
         gt=0,
@@ -246,6 +259,10 @@ class Load(Generated, OwnSockets):
             raise ValueError("udp_batch is of UDP sockets, and goes without phases, udp_gro and server_wait: uring")
         if self.uring_multishot and not (in_ring and self.protocol == "tcp"):
             raise ValueError("uring_multishot is of a TCP server in io_uring; add protocol: tcp, server_wait: uring")
+        if self.server_layout == "napi" and (
+            self.protocol != "tcp" or self.wait_of("server") != "epoll" or self.threads_of_server() < 2 or self.zerocopy
+        ):
+            raise ValueError("server_layout: napi needs protocol: tcp, server_wait: epoll, server_threads: 2 or more")
         if self.zerocopy and (self.protocol != "tcp" or self.phases or in_ring):
             raise ValueError("zerocopy is of TCP here, and goes without phases and server_wait: uring")
         if self.uring_napi == "static" and self.wait_of("server") != "uring":
@@ -257,6 +274,10 @@ class Load(Generated, OwnSockets):
             raise ValueError(f"connect_per_request with depth {self.depth} {needs}")
         if self.stall_ns is not None and self.stall_ns >= self.stall_every_ns:
             raise ValueError("stall is no shorter than its period; make stall_every longer")
+        if self.txtime_ns is not None and self._mistimes():
+            raise ValueError(
+                "txtime is of a client with one UDP socket of the kernel, without phases, and shorter than timeout"
+            )
         self._sizes_fit()
         blocking_tcp = self.protocol == "tcp" and self.wait_of("server") == "blocking"
         if blocking_tcp and self.server_threads is not None and self.server_threads < self.connections:
@@ -277,6 +298,11 @@ class Load(Generated, OwnSockets):
         if self.wait_of("server") == "uring":
             raise ValueError("phases cannot be taken with server_wait: uring; choose another, or no phases")
         return self
+
+    def _mistimes(self) -> bool:
+        """Is there anything beside txtime that does not go with it?"""
+        other_socket = self.protocol != "udp" or "client" in self.xdp_roles() or self.connections > 1
+        return other_socket or self.phases or (self.txtime_ns or 0) >= self.timeout_ns
 
     def _sizes_fit(self) -> None:
         self._sizes_within(PHASES_MIN_BYTES if self.phases else MESSAGE_MIN_BYTES)
@@ -308,6 +334,7 @@ class Load(Generated, OwnSockets):
         argv += ["--udp-gro"] if self.udp_gro else []
         argv += ["--multishot"] if self.uring_multishot else []
         argv += ["--zerocopy"] if self.zerocopy else []
+        argv += ["--by-napi"] if self.server_layout == "napi" else []
         argv += ["--batch", str(self.udp_batch)] if self.udp_batch else []
         argv += ["--uring-napi", "static"] if self.uring_napi == "static" else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
@@ -316,10 +343,13 @@ class Load(Generated, OwnSockets):
     def client(self, scene: Scene) -> list[str]:
         """Our own generator's client."""
         argv = [*self.generator_options(scene), *self._messages(scene), *self.xdp_options("client")]
+        argv += ["--txtime-ns", str(self.txtime_ns)] if self.txtime_ns else []
         return argv + (["--connect-per-request"] if self.connect_per_request else [])
 
     def can_be_timed(self) -> bool:
-        """Unless messages are too small for it."""
+        """Unless messages are too small for it, or the requests' stamps are of their departures."""
+        if self.txtime_ns:
+            return False
         try:
             self._sizes_within(TIMED_MIN_BYTES)
         except ValueError:
@@ -350,6 +380,8 @@ class Load(Generated, OwnSockets):
             **({"uring_multishot": "on"} if self.uring_multishot else {}),
             **({"zerocopy": "on"} if self.zerocopy else {}),
             **({"udp_batch": str(self.udp_batch)} if self.udp_batch else {}),
+            **({"server_layout": "napi"} if self.server_layout == "napi" else {}),
+            **({"txtime_s": self.txtime_ns / 1e9} if self.txtime_ns else {}),
             "server_threads": self.threads_of_server(),
             "service": self.service.option() if self.service else None,
         }

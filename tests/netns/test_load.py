@@ -130,6 +130,27 @@ def test_idle_polling_sockets_beside_the_measured_one(tmp_path: Path) -> None:
     assert "background1-client.stdout.jsonl" in files
 
 
+@pytest.mark.parametrize("layout", ["hash", "napi"])
+def test_connections_are_laid_out_by_their_napis(tmp_path: Path, layout: str) -> None:
+    ends = {"client": {"cpus": "0"}, "server": {"cpus": "1"}}
+    topology = {"nodes": ends, "links": [{"between": ["client", "server"], "queues": 2}], "datapath": "napi"}
+    workload = load(protocol="tcp", wait="epoll", connections=16, rate=4000, server_threads=2, server_layout=layout)
+    record, _, _ = record_of(tmp_path, topology=topology, workload=workload)
+    assert "rx-0" in str(record.nodes["server"]["napis"]) and "rx-1" in str(record.nodes["server"]["napis"])
+    # The kernel's hash of a listener knows nothing of the queue: sixteen connections fall apart by queues by no chance.
+    assert record.metrics["server_napis_per_thread"] == (1 if layout == "napi" else 2)
+    assert record.metrics["lost"] == 0 and (record.metrics["requests"] or 0) > 500
+    # Several requests may come of one return, on a crowded machine many; none takes two but for what accepting took.
+    assert 0 < (record.metrics["server_waits_per_request"] or 0) < 1.5
+
+
+def test_a_departure_time_that_nobody_keeps_is_inert(tmp_path: Path) -> None:
+    record, _, _ = record_of(tmp_path, workload=load(txtime="2ms", wait="spin"))
+    assert record.verdict == "inert" and "txtime took no effect" in record.reasons[0]
+    # They leave at once: the device takes them microseconds after the call, 2 ms before their time.
+    assert record.metrics["txtime_held_percent"] == 0 and -2000 < (record.metrics["txtime_late_p50_us"] or 0) < -1000
+
+
 def test_a_server_takes_several_datagrams_of_one_call(tmp_path: Path) -> None:
     record, _, _ = record_of(tmp_path, workload=load(depth=64, udp_batch=16, client_wait="spin"))
     assert (record.verdict, record.reasons) == ("valid", ())

@@ -27,6 +27,7 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("coalesce", {**DEFERRAL, "per": "napi"}),
     ("coalesce", {**DEFERRAL, "per": "napi", "queues": "0"}),
     ("offloads", {"gso_max_segs": 1, "gso_max_size": 30000, "gro_max_size": 32000}),
+    ("offloads", {"gso_ipv4_max_size": 150_000, "gro_ipv4_max_size": 150_000}),
     ("coalesce", {"irq_suspend_timeout": "20ms"}),
     ("threaded_napi", {"mode": "busy-poll"}),
     ("threaded_napi", {"mode": "busy-poll", "queues": "0"}),

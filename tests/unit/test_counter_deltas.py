@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness.kernel import proc
+from harness.kernel import energy, proc
 from harness.kernel.hog_time import HogClock, HogTime
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.idle_clock import IdleClock
+from harness.kernel.idle_states import IdleState
 from harness.kernel.interrupts import Interrupt
 from harness.kernel.proc import ProcessUsage, Tasks
 from harness.kernel.qdiscs import ROOT
 from harness.run import counters, cpu_set
 from harness.run.counters import CounterDelta, Snapshot, subtract
 from harness.run.cpu_set import SetReading
+from harness.run.idling import idling
 from harness.testbed import NodeHandle
 from harness.topology.layout import NO_ADDRESS, PortLayout
 
@@ -105,6 +108,33 @@ def test_what_has_ended_is_the_sets_by_its_share_of_the_busy_ticks(cpus: set[int
     # Where no tick fell into user code or the kernel, all of it may have been here.
     quiet = snapshot(tasks=Tasks({}, {1: 1400 * MS}), ticks={0: {"idle": 5}, 1: {"idle": 5}})
     assert subtract(quiet, before, cpus, set()).hosts[""].interference.ended_ns == 1400 * MS
+
+
+def test_packages_are_metered_and_their_counters_begin_anew(tmp_path: Path) -> None:
+    def meters(**uj: int) -> dict[str, energy.Meter]:
+        for zone, (name, value) in enumerate(uj.items()):
+            place = tmp_path / f"sys/class/powercap/intel-rapl:{zone}"
+            place.mkdir(parents=True, exist_ok=True)
+            for key, text in (("name", name.replace("_", "-")), ("energy_uj", value), ("max_energy_range_uj", 1000)):
+                (place / key).write_text(f"{text}\n")
+        return energy.meters(HostFiles(tmp_path))
+
+    before = meters(package_0=100, package_1=990, dram=5)
+    assert energy.used_uj(meters(package_0=150, package_1=40, dram=900), before) == 50 + 50
+    assert energy.used_uj({}, before) is energy.used_uj(before, {}) is None
+
+
+def test_idle_states_and_energy_are_told_where_the_host_tells_them() -> None:
+    def told(**changes: Any) -> Any:
+        of_it = replace(subtract(snapshot(), snapshot(), {0, 1}, set()).hosts[""], **changes)
+        return idling(CounterDelta(10**9, {}, {}, {}, {"": of_it}), 1000)
+
+    states = (IdleState("POLL", 0, 9, 1_500_000), IdleState("C1", 2, 5, 100_000), IdleState("C6", 90, 5, 200_000))
+    # Two CPUs for a second, a thousand requests.
+    assert told(idle_states=states, energy_uj=5_000_000) == pytest.approx(
+        {"idle_shallowest_percent": 75.0, "idle_deeper_percent": 15.0, "energy_uj_per_request": 5000.0}
+    )
+    assert told() == {}
 
 
 def test_sums_of_counters() -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.knobs.feeding import Feeding, SocketSeen
 from harness.run import effects
 from harness.run.counters import CounterDelta
+from harness.run.metrics import seen_on
 from harness.run.outcome import Outcome, ProgramOutcome
 from harness.store import KnobRow
 from tests import experiment
@@ -182,3 +184,14 @@ def test_a_knob_without_any_row_is_judged_by_what_was_seen(tmp_path: Path) -> No
     got, reasons = answers(tmp_path, {"server": {"busy_poll": {}}}, [], seen_run())
     assert got == []
     assert len(reasons) == 1 and reasons[0].startswith("busy_poll on server took no effect: ")
+
+
+def test_of_sockets_that_were_never_seen_no_napi_is_known() -> None:
+    def ids(*sockets: SocketSeen, **report: Any) -> tuple[int, ...]:
+        program = ProgramOutcome("client", "c", "", report)
+        run = replace(outcome(), programs=(program,), feeding=Feeding(sockets))
+        return seen_on(run, "c", 0.01).napi_ids
+
+    assert ids() == ids(SocketSeen("client", "c", "tcp listener")) == ()
+    assert ids(SocketSeen("client", "c", "tcp")) == ids(readback={}, napi_ids=[]) == (0,)
+    assert ids(SocketSeen("client", "c", "tcp", (5, 6))) == (5, 6)

@@ -212,6 +212,24 @@ def test_the_mean_of_a_phase_is_of_the_requests_that_tell_it() -> None:
     assert loadgen_report.of_samples(samples(latency_ns=[1], phase_wire=[unknown]))["phase_wire_us"] is None
 
 
+@pytest.mark.parametrize(("early", "held", "inert"), [(0, 100.0, False), (49, 51.0, False), (50, 50.0, True)])
+def test_departure_times_that_nobody_kept_are_inert(early: int, held: float, inert: bool) -> None:
+    client = {"requests": 100, "txtime": {"known": 100, "early": early, "p50_ns": -999_000, "p99_ns": 2_000}}
+    found = loadgen_report.metrics(client)
+    assert [found[f"txtime_{name}"] for name in ("held_percent", "late_p50_us", "late_p99_us")] == [held, -999.0, 2.0]
+    reasons = loadgen_report.inert(client)
+    assert bool(reasons) is inert and all("in the median 999.0 us" in reason for reason in reasons)
+    unknown = {"known": 0, "early": 0, "p50_ns": 0, "p99_ns": 0}
+    assert loadgen_report.inert({"txtime": unknown}) == loadgen_report.inert(OPEN) == []
+    assert loadgen_report.metrics({"txtime": unknown})["txtime_late_p50_us"] is None
+
+
+def test_returns_of_waits_are_told_where_there_are_any() -> None:
+    waited = loadgen_report.waits("server", {"waits": 30, "empty_waits": 3}, 60)
+    assert waited == {"server_waits_per_request": 0.5, "server_empty_waits_percent": 10.0}
+    assert loadgen_report.waits("server", {"waits": 0, "empty_waits": 0}, 60) == {}
+
+
 def test_samples_without_columns_tell_nothing() -> None:
     assert list(loadgen_report.latencies(np.zeros(3))) == []
     assert loadgen_report.answered(samples(latency_ns=[0, -1, 5])) == 2

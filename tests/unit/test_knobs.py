@@ -140,6 +140,9 @@ def test_deferral_needs_both_halves_on_the_napi_that_carried_the_traffic() -> No
     two = (NAPI | {"napi_id": 10, "defer_hard_irqs": 0}, NAPI)
     assert coalesce.effect(both, replace(UNPOLLED, napis=two)).took is True
     assert coalesce.effect(both, replace(UNPOLLED, napis=two, napi_ids=(10,))).took is False
+    # Sockets that came and went between two looks: nobody knows.
+    unseen = coalesce.effect(both, replace(UNPOLLED, napi_ids=()))
+    assert unseen.took is None and "no socket was there at a look" in unseen.evidence
     alone = replace(UNPOLLED, napis=(NAPI | {"defer_hard_irqs": 0},))
     half = coalesce.effect(model("coalesce", gro_flush_timeout="20us"), alone)
     assert half.took is False and "napi_defer_hard_irqs is 0" in half.evidence
@@ -188,6 +191,13 @@ def test_threaded_napi_is_proven_by_its_threads_running() -> None:
 )
 def test_a_knob_that_no_counter_shows_is_unknown(name: str, fields: dict[str, Any]) -> None:
     assert KNOBS[name].effect(model(name, **fields), UNPOLLED).took is None
+
+
+@pytest.mark.parametrize(("count", "took", "apart"), [(30_000, False, "33 us"), (12_000, None, "83 us")])
+def test_interrupts_nearer_than_rx_usecs_are_no_effect(count: int, took: bool | None, apart: str) -> None:
+    seen = replace(UNPOLLED, irqs={24: {0: 5}, 25: {0: count // 2, 1: count // 2}}, elapsed_us=1e6)
+    effect = KNOBS["ethtool_coalesce"].effect(model("ethtool_coalesce", **{"rx-usecs": 100}), seen)
+    assert effect.took is took and f"came {apart} apart in the mean, rx-usecs is 100" in effect.evidence
 
 
 def test_options_of_tcp_do_nothing_to_udp_sockets() -> None:

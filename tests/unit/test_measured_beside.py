@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from harness import columns
-from harness.analysis.compare import compare_cases
+from harness.analysis.compare import Options, compare_cases
 from harness.analysis.compare.choose import metrics_of
+from harness.analysis.compare.gate import judge, parse_gate
 from harness.analysis.summary import overview
 from harness.errors import InputError
+from harness.kernel.proc import ProcessUsage
 from harness.report import answer
 from harness.report.comparison import answer as comparison_answer
 from harness.report.html.outcomes import outcome
@@ -100,14 +102,24 @@ def test_figures_of_its_own_report() -> None:
         "requests": 1000,
         "elapsed_ns": 10**9,
         "lost": 2,
-        "usage": {"cpu_ns": 4_000_000},
+        "usage": {"cpu_ns": 4_000_000, "voluntary": 500, "involuntary": 0},
         "settle_requests": 1000,
+        "waits": 3000,
+        "empty_waits": 750,
+        "napi_ids": [8194],
     }
-    figures = loadgen_report.beside(report, server_cpu_ns=2_000_000)
+    server = {"requests": 4000, "waits": 3000, "empty_waits": 0, "napi_ids": [8196]}
+    used = ProcessUsage(cpu_ns=2_000_000, voluntary=2_500)
+    figures = loadgen_report.beside(report, server, used, window_ns=2 * 10**9)
     assert figures["login_rtt_p50_us"] == pytest.approx(500.0)
     # The client's 4 ms over its requests, the server's 2 ms over those of the settling as well.
     assert figures["login_cpu_us_per_request"] == pytest.approx(4.0 + 1.0)
     assert (figures["login_rate_rps"], figures["login_lost"]) == (1000.0, 2)
+    # The client's own second, the server's two; sleeps over the same requests; returns of waits over each one's own.
+    assert (figures["login_client_cpu_percent"], figures["login_server_cpu_percent"]) == pytest.approx((0.4, 0.1))
+    assert (figures["login_client_voluntary_per_request"], figures["login_server_voluntary_per_request"]) == (0.5, 1.25)
+    assert (figures["login_client_waits_per_request"], figures["login_server_waits_per_request"]) == (3.0, 0.75)
+    assert (figures["login_client_napi_id"], figures["login_server_napi_id"]) == (8194, 8196)
     assert set(figures) == set(columns.names_of_workload("login"))
 
 
@@ -117,9 +129,26 @@ def with_login() -> Source:
     for number, record in enumerate(synthetic.result_set()):
         p50 = (90.0 if record.case == "busypoll50" else 30.0) + 0.1 * (number % 7)
         own = {"login_rtt_p50_us": p50, "login_rtt_p99_us": 2 * p50, "login_rate_rps": 200.0}
+        own |= {"login_client_cpu_percent": 99.0, "login_server_cpu_percent": 1.5}
+        own |= {"login_client_voluntary_per_request": 0.25, "login_server_voluntary_per_request": 0.75}
         made.append(replace(record, metrics=record.metrics | own))
     tables = frames(made)
     return Source("set", tables.runs, tables.knobs)
+
+
+@pytest.mark.parametrize(
+    ("condition", "outcome"),
+    [
+        ("login_rtt_p99_us > +50%", "failed"),
+        ("login_rtt_p99_us > +500us", "passed"),
+        ("login_server_cpu_percent > 1%", "failed"),
+        ("login_server_voluntary_per_request > 1", "passed"),
+    ],
+)
+def test_a_condition_may_be_of_a_named_workload(condition: str, outcome: str) -> None:
+    gate = parse_gate(condition)
+    comparison = compare_cases(with_login(), "base", Options(metrics=(gate.condition.metric,)))
+    assert judge(comparison, gate).outcome == outcome
 
 
 def test_the_table_read_as_a_file_is_what_it_was(tmp_path: Path) -> None:
@@ -144,6 +173,7 @@ def test_every_table_and_answer_has_the_price() -> None:
     text = to_text(document(view), 100, color=False)
     assert [line.split()[:2] for line in text.splitlines() if line.startswith("login ")] == [["login", "RTT"]]
     assert text.count("3.0x higher") > 4
+    assert "99.0/1.50" in text and "0.25/0.75" in text
     assert {"login_rtt_p50_us", "login_rtt_p50_us_low"} <= set(summary_frame(source.runs).columns)
     assert metrics_of([source], None)[-3:] == ["login_rtt_p50_us", "login_rtt_p99_us", "login_rate_rps"]
     rows = compare_cases(source, "base").rows

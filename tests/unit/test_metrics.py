@@ -294,6 +294,8 @@ def test_interrupts_of_nics_are_told_by_line_and_per_packet() -> None:
     run = outcome(delta=delta(nodes=nodes))
     found = metrics_of.run_metrics(run)
     assert (found["nic_irqs"], found["nic_irqs_per_packet"]) == (40, 0.25)
+    # The busiest line had 20 in the second.
+    assert found["nic_irq_spacing_us"] == 50_000.0
     assert metrics_of.seen_on(run, "c", 0.01).irqs == {24: {0: 10}, 25: {3: 20}}
     assert metrics_of.seen_on(run, "*", 0.01).irqs == {24: {0: 10}, 25: {3: 20}, 30: {1: 10}}
     silent = outcome(delta=delta(nodes={"c": {"nic:irqs": 0}, "s": {}}))

@@ -49,6 +49,7 @@ def test_each_end_has_its_own_kind(tmp_path: Path, kind: str) -> None:
         # Without a size of its own a reply would be an echo out of the request's memory.
         ({"zerocopy": "on", "protocol": "tcp", "size": "4kB"}, ["--response-size", "4000", "--zerocopy"]),
         ({"uring_multishot": "on", "protocol": "tcp", "server_wait": "uring"}, ["--multishot"]),
+        ({"server_layout": "napi", "protocol": "tcp", "wait": "epoll", "server_threads": 2}, ["--by-napi"]),
     ],
 )
 def test_ways_to_receive_and_send_are_the_server_s(tmp_path: Path, fields: dict[str, Any], options: list[str]) -> None:
@@ -59,6 +60,14 @@ def test_ways_to_receive_and_send_are_the_server_s(tmp_path: Path, fields: dict[
     # What is not used is in no fact, and in no identity.
     plain = spec_of(tmp_path, kind="load")
     assert fact not in plain.workload.described() and fact not in plain.identity()["workload"]
+
+
+def test_departure_times_are_the_client_s(tmp_path: Path) -> None:
+    workload = spec_of(tmp_path, kind="load", txtime="2ms").workload
+    argv = workload.client(SCENE)
+    assert argv[argv.index("--txtime-ns") + 1] == "2000000" and "--txtime-ns" not in workload.server(SCENE)
+    assert workload.described()["txtime_s"] == 0.002 and not workload.can_be_timed()
+    assert "txtime_s" not in spec_of(tmp_path, kind="load").workload.described()
 
 
 def test_cells_without_them_keep_their_names(tmp_path: Path) -> None:
@@ -78,7 +87,13 @@ def test_cells_without_them_keep_their_names(tmp_path: Path) -> None:
         ({"kind": "load", "server_threads": 2}, {}, "server_threads: 1"),
         ({"kind": "load", "udp_batch": 8}, {}, "an af_xdp socket has no udp_batch; leave it out"),
         ({"kind": "load", "socket": "kernel", "udp_batch": 8, "protocol": "tcp"}, {}, "udp_batch is of UDP sockets"),
+        ({"kind": "load", "txtime": "1ms", "server_socket": "kernel"}, {}, "txtime is of a client with one UDP socket"),
         ({"kind": "load", "socket": "kernel", "zerocopy": "on"}, {}, "zerocopy is of TCP here"),
+        (
+            {"kind": "load", "socket": "kernel", "server_layout": "napi", "protocol": "tcp"},
+            {},
+            "needs protocol: tcp, s",
+        ),
         ({"kind": "load", "socket": "kernel", "uring_multishot": "on"}, {}, "add protocol: tcp, server_wait: uring"),
         ({"kind": "load", "phases": "on"}, {}, "an af_xdp socket has no phases; leave it out"),
         ({"socket": "kernel", "xdp": {"queue": 1}}, {}, "xdp is of af_xdp sockets; add socket: af_xdp"),

@@ -79,6 +79,11 @@ LINKS: dict[str, Any] = {
         "workload": PING,
     },
     "jitter": {"topology": over(shape={"rate": "100mbit", "delay": "2ms", "jitter": "1ms"}), "workload": PING},
+    # Held back until their departure time, and let go of late by no more than timers are.
+    "txtime": {
+        "topology": over(forward={"qdisc": {"kind": "fq"}}),
+        "workload": PING | {"kind": "load", "size": "64B", "txtime": "5ms"},
+    },
     "leaf": {
         "topology": over(shape={"rate": "10mbit", "delay": "2ms", "qdisc": {"kind": "fq_codel"}}),
         "workload": PING,
@@ -210,6 +215,9 @@ def figure(record: RunRecord, name: str) -> float:
 def test_declared_links_are_what_packets_see(records: dict[str, Any]) -> None:
     made = {case: records[case] for case in LINKS}
     assert not [record.reasons for record in made.values() if record.verdict in ("failed", "skipped")]
+    # The kernel's stamp as the device takes a request, and the whole round trip, which holds the wait: never early.
+    assert figure(made["txtime"], "txtime_held_percent") > 99 and figure(made["txtime"], "txtime_late_p50_us") > 0
+    assert figure(made["txtime"], "rtt_min_us") > 4990 and made["txtime"].verdict != "inert"
     # An emulated CPU in real time makes packets late, and never early.
     assert figure(made["slow"], "rtt_min_us") >= 2 * 11_530
     rows = {case: {row.check: row for row in made[case].link_checks} for case in LINKS}

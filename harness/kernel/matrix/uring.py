@@ -29,7 +29,7 @@ class Ring:
         self._fd, self._sq, self._cq, self._sqe = fd, *maps
         # What the kernel writes a message to: of a receive that was given up too, until the ring is closed.
         self._buffers: list[ctypes.Array[ctypes.c_char]] = []
-        self._tail, self._head, self._cqes, self._mask = sq[1], cq[0], cq[5], cq_entries - 1
+        self._tail, self._ends, self._cqes, self._mask = sq[1], cq[:2], cq[5], cq_entries - 1
 
     def poll_for(self, usecs: int) -> None:
         """Have waits busy-poll the NAPIs of what is received from. Raises OSError: EINVAL before Linux 6.9."""
@@ -55,11 +55,12 @@ class Ring:
         return self._taken()
 
     def _taken(self) -> bool:
-        head, tail = (struct.unpack_from("=I", self._cq, self._head + 4 * place)[0] for place in (0, 1))
+        # Side by side in later kernels; in Linux 6.1 each has a cache line of its own.
+        head, tail = (struct.unpack_from("=I", self._cq, offset)[0] for offset in self._ends)
         if head == tail:
             return False
         result = struct.unpack_from("=i", self._cq, self._cqes + _CQE_BYTES * (head & self._mask) + 8)[0]
-        struct.pack_into("=I", self._cq, self._head, head + 1 & 0xFFFFFFFF)
+        struct.pack_into("=I", self._cq, self._ends[0], head + 1 & 0xFFFFFFFF)
         if result < 0:
             raise OSError(-result, "receive by io_uring")
         return bool(result)
