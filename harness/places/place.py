@@ -48,7 +48,7 @@ class Place(Protocol[WatcherT]):
         """Raise InputError for a set that cannot be resumed here, because it was made elsewhere."""
 
     def execute(self, plan: Plan, results: ResultSet, watcher: WatcherT) -> None:
-        """Make every run of the plan that `results` lacks; each is on disk before the next begins.
+        """Make every run of the plan that `results` lacks; each is on disk before the next is measured.
 
         Raises Interrupted on a stop request, another PollbenchError when the place fails. Finished runs are kept
         either way, and nothing is left running.

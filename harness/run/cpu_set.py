@@ -20,7 +20,7 @@ QUIET_S = 0.05
 """Length of the idle window before a run's programs start, where the run is not short."""
 
 # Of a short run's time the look may take this share, but what a look tells is not much below so many seconds.
-_OF_RUN, _SHORTEST_S = 0.02, 0.01
+_OF_RUN, _SHORTEST_S = 0.01, 0.01
 _PAUSE_S = 0.1
 # An idle CPU is not stolen from: only who spins on it sees that. Of a large set some CPUs tell enough.
 _MOST_SPUN, _STOLEN, _SPUN = 4, 0.25, 0.04
