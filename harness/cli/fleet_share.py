@@ -26,7 +26,7 @@ from harness.units import format_cpus
 
 
 def fleet_share(arguments: argparse.Namespace) -> int:
-    """Make the runs that a share file names, each on disk before the next begins; or the slices that dask hands out."""
+    """Make the runs that a share file names, each on disk before the next; or the slices that dask hands out."""
     service = Service.read(arguments.share_file)
     if service is not None:
         need_root("serve a fleet")

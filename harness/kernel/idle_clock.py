@@ -57,7 +57,7 @@ def idle_clocks(cpus: Collection[int], files: HostFiles = HOST) -> dict[int, Idl
     return clocks
 
 
-def taken_while_spinning(cpu: int, spin_ns: int = 2_000_000) -> float:
+def taken_while_spinning(cpu: int, spin_ns: int) -> float:
     """The share of that time for which something else (a hypervisor, a program that comes first) had the CPU, 0..1.
 
     0 where this process may not run there. What takes less than 0.1 ms at a time, as interrupts do, is not in it.

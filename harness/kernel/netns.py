@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.kernel import syscalls
@@ -13,6 +14,7 @@ from harness.kernel.hostfiles import HOST, HostFiles
 from harness.kernel.syscalls import held
 
 RUN_DIR = "/run/netns"
+_MANY, _AT_ONCE = 32, 4
 HERE = "/proc/thread-self/ns/net"
 
 
@@ -37,6 +39,29 @@ def unnamed() -> Iterator[int]:
         fd = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
     with held(fd):
         yield fd
+
+
+@contextlib.contextmanager
+def unnamed_many(count: int) -> Iterator[list[int]]:
+    """Descriptors of so many new namespaces, which go with the block unless it gave them names. Raises OSError.
+
+    Of many, several threads make them: the kernel makes as many at a time as there are CPUs.
+    """
+
+    def made(_: int) -> int:
+        with throw_away():
+            return os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
+
+    with contextlib.ExitStack() as stack:
+        if count < _MANY:
+            yield [stack.enter_context(held(made(number))) for number in range(count)]
+            return
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            futures = [pool.submit(made, number) for number in range(count)]
+        fds = [stack.enter_context(held(future.result())) for future in futures if future.exception() is None]
+        for future in futures:
+            future.result()
+        yield fds
 
 
 def adopt(name: str, source: str) -> int:
@@ -125,7 +150,8 @@ def _ensure_run_dir() -> None:
     """
     os.makedirs(RUN_DIR, mode=0o755, exist_ok=True)
     try:
-        syscalls.mount("", RUN_DIR, "none", syscalls.MS_SHARED | syscalls.MS_REC)
+        # Without what is in it, which was shared from its birth: this is asked for every namespace, of thousands.
+        syscalls.mount("", RUN_DIR, "none", syscalls.MS_SHARED)
     except OSError as error:
         if error.errno != errno.EINVAL:  # EINVAL: not a mount point yet
             raise

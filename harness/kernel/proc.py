@@ -11,6 +11,7 @@ import pwd
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from operator import add, attrgetter, sub
+from typing import NamedTuple
 
 from harness.kernel.hostfiles import HOST, HostFiles
 
@@ -183,29 +184,50 @@ class Tasks:
     parent: dict[int, int] = field(default_factory=dict)
 
 
+class _Resting(NamedTuple):
+    """A process with one thread as it was read last: its schedstat, and what that and its stat say."""
+
+    schedstat: bytes
+    run_ns: int
+    reaped_ns: int
+    parent: int
+
+
+# Of this host, by process.
+_resting: dict[int, _Resting] = {}
+
+
 def tasks(files: HostFiles = HOST) -> Tasks:
     """Read every task once.
 
     Exact where tick-sampled /proc/stat is not: a program that runs in short bursts between ticks shows here. What a
     process used that has ended meanwhile shows in its parent's account of children (10 ms grain). Source: proc(5).
     """
-    seen = Tasks({}, {})
-    for name in filter(str.isdigit, files.list("/proc")):
-        pid = int(name)
+    seen, resting = Tasks({}, {}), dict[int, _Resting]()
+    before, read = (_resting if files is HOST else {}), files.read_once
+    pids = {int(name) for name in files.list("/proc") if name.isdigit()}
+    for pid in pids:
         try:
-            fields = files.read_once(f"/proc/{name}/stat").rpartition(b")")[2].split(None, 18)
-            seen.reaped_ns[pid] = (int(fields[13]) + int(fields[14])) * TICK_NS
-            seen.parent[pid] = int(fields[1])
-            # Of a process with one thread its own file says it, and nothing has to be listed.
-            if fields[17] == b"1":
-                threads = {pid: f"/proc/{name}/schedstat"}
-            else:
-                threads = {int(tid): f"/proc/{name}/task/{tid}/schedstat" for tid in files.list(f"/proc/{name}/task")}
-            for tid, schedstat in threads.items():
-                seen.run_ns[tid] = int(files.read_once(schedstat).split(None, 1)[0])
-                seen.process[tid] = pid
+            schedstat = read(f"/proc/{pid}/schedstat")
+            known = before.get(pid)
+            # Who has had no CPU since has the same children and no second thread, and most have had none.
+            if known is None or known.schedstat != schedstat or (known.parent and known.parent not in pids):
+                fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 18)
+                reaped_ns = (int(fields[13]) + int(fields[14])) * TICK_NS
+                known = _Resting(schedstat, int(schedstat.split(None, 1)[0]), reaped_ns, int(fields[1]))
+                if fields[17] != b"1":
+                    for tid in map(int, files.list(f"/proc/{pid}/task")):
+                        seen.run_ns[tid] = int(read(f"/proc/{pid}/task/{tid}/schedstat").split(None, 1)[0])
+                        seen.process[tid] = pid
+            if pid not in seen.process:
+                resting[pid] = known
+                seen.run_ns[pid], seen.process[pid] = known.run_ns, pid
+            seen.reaped_ns[pid], seen.parent[pid] = known.reaped_ns, known.parent
         except (OSError, IndexError):  # it ended while we looked
             continue
+    if files is HOST:
+        _resting.clear()
+        _resting.update(resting)
     return seen
 
 

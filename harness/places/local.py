@@ -6,22 +6,24 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from itertools import chain
 
 from harness.errors import InputError, Interrupted, LostError, PollbenchError
 from harness.kernel import facts, journal
 from harness.places.place import Backlog, Manifest, Watcher
-from harness.plan import Plan, estimate_s
+from harness.plan import Plan, Run, estimate_s
 from harness.run.measure import Measured, measure, measure_traced
-from harness.run.runner import Take, make_run
+from harness.run.runner import make_run
 from harness.run.two_hosts import OneOfTwo
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 from harness.store.record import Scalar
 
 _LOOK_S = 0.2
+Measures = Callable[..., Measured]
+"""As `measure`, with `alone` beside what every Take is given."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Local:
     stopper: Stopper
     redo: Collection[str] = ()
     environment: Mapping[str, Scalar] = field(default_factory=facts.environment)
-    take: Take = measure
+    take: Measures = measure
     again: Collection[str] = ()
     budget_s: float | None = None
     alone: bool = True
@@ -58,24 +60,49 @@ class Local:
         A spent budget is Interrupted; InputError where not even the first run would end within it.
         """
         backlog, begun_s = Backlog(plan, results, self.redo, self.again), time.monotonic()
-        why_not = None if self.alone else "two hosts make it together; `--resume --redo suspect` makes it again"
-        for number, run in enumerate(chain.from_iterable(backlog.repetitions())):
-            again = True
-            while again:
-                self.stopper.check()
-                ends_s = time.monotonic() - begun_s + estimate_s(replace(plan, runs=(run,)))
-                if self.budget_s is not None and ends_s > self.budget_s:
-                    raise self._over(self.budget_s, number)
-                watcher.starting(run, number, len(backlog.runs))
-                take = partial(self._take_patiently, backlog.redo.patience_s(run))
-                record, samples, files = make_run(run, self.environment, self.stopper, take)
-                record, again = backlog.save(record, samples, files, why_not=why_not)
-                (watcher.rejected if again else watcher.finished)(run, record)
+        try:
+            for number, run in enumerate(chain.from_iterable(backlog.repetitions())):
+                again = True
+                while again:
+                    self.stopper.check()
+                    ends_s = time.monotonic() - begun_s + estimate_s(replace(plan, runs=(run,)))
+                    if self.budget_s is not None and ends_s > self.budget_s:
+                        raise self._over(self.budget_s, number)
+                    again = self._make(backlog, run, number, watcher)
+        finally:
+            backlog.settle()
 
-    def _take_patiently(self, patience_s: float, spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measured:
-        """Measure after waiting for a quiet moment, for so long at most."""
-        share = patience_s * 1e9 / max(1, spec.workload.takes_ns())
-        return self.take(replace(spec, checks=spec.checks.model_copy(update={"redo": share})), stopper, files)
+    def _make(self, backlog: Backlog, run: Run, number: int, watcher: Watcher) -> bool:
+        """Make a run, and begin to save it; is it to be made again?
+
+        The run before is put on the disk while this one is set up, and nothing of it is left to do when links are tried
+        or the host is looked at.
+        """
+
+        @cache
+        def begin() -> None:
+            try:
+                backlog.settle()
+            except PollbenchError as error:
+                # No failure of this run's: it ends here, and whoever settles next says why.
+                raise Interrupted("keep a run", got=error.got) from error
+            watcher.starting(run, number, len(backlog.runs))
+
+        def saved(record: RunRecord, again: bool) -> None:
+            (watcher.rejected if again else watcher.finished)(run, record)
+
+        patience_s = backlog.redo.patience_s(run)
+
+        def take(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measured:
+            # It waits for a quiet moment, for so long at most.
+            share = patience_s * 1e9 / max(1, spec.workload.takes_ns())
+            patient = replace(spec, checks=spec.checks.model_copy(update={"redo": share}))
+            return self.take(patient, stopper, files, alone=begin)
+
+        record, samples, files = make_run(run, self.environment, self.stopper, take)
+        begin()
+        why_not = None if self.alone else "two hosts make it together; `--resume --redo suspect` makes it again"
+        return backlog.begin_saving(record, samples, files, saved, why_not=why_not)
 
     def _over(self, budget_s: float, made: int) -> PollbenchError:
         if made:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy.typing as npt
@@ -45,7 +48,7 @@ class Place(Protocol[WatcherT]):
         """Raise InputError for a set that cannot be resumed here, because it was made elsewhere."""
 
     def execute(self, plan: Plan, results: ResultSet, watcher: WatcherT) -> None:
-        """Make every run of the plan that `results` lacks; each is on disk before the next begins.
+        """Make every run of the plan that `results` lacks; each is on disk before the next is measured.
 
         Raises Interrupted on a stop request, another PollbenchError when the place fails. Finished runs are kept
         either way, and nothing is left running.
@@ -66,6 +69,7 @@ class Backlog:
         self._runs = {run.run_id: run for run in self.runs}
         # What is on the disk and does not count, by run: a new attempt takes its place, and keeps it beside itself.
         self._before = {record.run_id: record for record in records if record.run_id in made_again}
+        self._writing: tuple[Future[Path], Callable[[], None]] | None = None
 
     def repetitions(self) -> Iterator[list[Run]]:
         """The runs, a repetition at a time; of a plan that adapts, until the runs that were made suffice."""
@@ -95,6 +99,44 @@ class Backlog:
 
         One that replaces an older attempt keeps that beside itself. why_not: why this run cannot be made again.
         """
+        record, files, replaces, again = self._attempt(record, files, why_not)
+        self.results.save_run(record, samples, files, replace=replaces)
+        return record, again
+
+    def begin_saving(
+        self,
+        record: RunRecord,
+        samples: npt.NDArray[Any] | None,
+        files: Mapping[str, bytes],
+        then: Callable[[RunRecord, bool], None],
+        *,
+        why_not: str | None = None,
+    ) -> bool:
+        """Begin the same; `settle` ends it, and calls `then` with the record and what this returned.
+
+        Raises what `settle` raises.
+        """
+        self.settle()
+        record, files, replaces, again = self._attempt(record, files, why_not)
+        # A thread for this alone, which ends with it: nothing of ours is to be woken beside a measurement.
+        pool = ThreadPoolExecutor(1, "saving")
+        written = pool.submit(self.results.save_run, record, samples, files, replace=replaces)
+        pool.shutdown(wait=False)
+        self._writing = written, partial(then, record, again)
+        return again
+
+    def settle(self) -> None:
+        """Wait until what was begun to be saved is on the disk. PollbenchError where it cannot be, again and again."""
+        if self._writing is not None:
+            written, then = self._writing
+            written.result()
+            self._writing = None
+            then()
+
+    def _attempt(
+        self, record: RunRecord, files: Mapping[str, bytes], why_not: str | None
+    ) -> tuple[RunRecord, Mapping[str, bytes], bool, bool]:
+        """(the record and the files as they are kept, does it replace one on the disk, is the run to be made again)."""
         run, before = self._runs[record.run_id], self._before.pop(record.run_id, None)
         if before is not None:
             rejected = (*before.rejected, "; ".join(before.reasons) or before.verdict)
@@ -106,10 +148,9 @@ class Backlog:
             reason = why_not
         if reason:
             record = replace(record, reasons=(*record.reasons, f"{NOT_AGAIN}: {reason}"))
-        self.results.save_run(record, samples, files, replace=before is not None)
         if reason is None:
             self._before[record.run_id] = record
-        return record, reason is None
+        return record, files, before is not None, reason is None
 
     def _state(self, run: Run, before: Run | None) -> stopping_rule.State | None:
         """What the repetitions before this run's say; None where they are not asked.
@@ -119,6 +160,7 @@ class Backlog:
         rule = self.plan.adaptive
         if rule is None or run.block == 1 or (before is not None and before.block == run.block):
             return None
+        self.settle()
         records = self.results.records()
         now = stopping_rule.state(rule, records, run.block - 1)
         if before is None and now.enough and any(record.block == run.block for record in records):

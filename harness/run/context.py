@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -21,9 +21,16 @@ from harness.testbed import Testbed
 _WAITS_AT_MOST_NS = 60 * 10**9
 
 
+def nothing() -> None:
+    """What is done where nobody has anything going on beside a run."""
+
+
 @dataclass
 class RunContext:
-    """What all sessions of a run share. Everything started is left with `stack`. tracer: of a traced run, else None."""
+    """What all sessions of a run share. Everything started is left with `stack`. tracer: of a traced run, else None.
+
+    alone: as `measure` is given it.
+    """
 
     spec: CellSpec
     testbed: Testbed
@@ -33,6 +40,7 @@ class RunContext:
     journal: Journal
     ends: Ends
     tracer: Tracer | None = None
+    alone: Callable[[], None] = nothing
     socket_options: dict[str, SocketOptions] = field(default_factory=dict)
     children: list[ChildProcess] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)

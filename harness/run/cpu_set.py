@@ -17,11 +17,13 @@ from harness.signals import Stopper
 from harness.spec.checks import Checks
 
 QUIET_S = 0.05
-"""Length of the idle window before a run's programs start."""
+"""Length of the idle window before a run's programs start, where the run is not short."""
 
+# Of a short run's time the look may take this share, but what a look tells is not much below so many seconds.
+_OF_RUN, _SHORTEST_S = 0.01, 0.01
 _PAUSE_S = 0.1
 # An idle CPU is not stolen from: only who spins on it sees that. Of a large set some CPUs tell enough.
-_MOST_SPUN, _STOLEN = 4, 0.25
+_MOST_SPUN, _STOLEN, _SPUN = 4, 0.25, 0.04
 
 QUIET_LIMIT = 0.01
 """More than this share of the set's time is never taken out as background: it would be no background."""
@@ -210,29 +212,30 @@ class Quiet(NamedTuple):
         return bool(self.noise) and self.waited_s > 0
 
 
-def quiet_moment(cpus: set[int], stopper: Stopper, checks: Checks, patience_s: float) -> Quiet:
+def quiet_moment(cpus: set[int], stopper: Stopper, checks: Checks, takes_s: float, patience_s: float) -> Quiet:
     """Look at the set while no program of the run is there; again and again, for patience_s, while others use it.
 
+    takes_s: how long the run takes. The first look of a short one is short; once noise was seen, they last QUIET_S.
     Raises Interrupted.
     """
-    share, noise = _look(cpus, stopper, checks)
+    share, noise = _look(cpus, stopper, checks, min(QUIET_S, max(_SHORTEST_S, _OF_RUN * takes_s)))
     begun_s, waited_s = time.monotonic(), 0.0
     while noise and waited_s < patience_s:
         stopper.pause(min(_PAUSE_S, patience_s - waited_s))
-        share, noise = _look(cpus, stopper, checks)
+        share, noise = _look(cpus, stopper, checks, QUIET_S)
         waited_s = time.monotonic() - begun_s
     return Quiet(share, waited_s, noise)
 
 
-def _look(cpus: set[int], stopper: Stopper, checks: Checks) -> tuple[float, str]:
-    """(the background's share, who else is at work, in words).
+def _look(cpus: set[int], stopper: Stopper, checks: Checks, look_s: float) -> tuple[float, str]:
+    """(the background's share, who else is at work, in words), of so many seconds.
 
     Background is ticks, kernel threads, interrupts of other devices; other programs' time is not in it, since it is
     known exactly and taken out by itself.
     """
     nobody = HogClock()
     tasks, before = proc.tasks(), read_set(cpus, nobody)
-    stopper.pause(QUIET_S)
+    stopper.pause(look_s)
     after, tasks_after = read_set(cpus, nobody), proc.tasks()
     time_of_set = set_time(after, before, {cpu: {} for cpu in cpus})
     if time_of_set is None or not time_of_set.elapsed_ns:
@@ -247,5 +250,6 @@ def _look(cpus: set[int], stopper: Stopper, checks: Checks) -> tuple[float, str]
     taken = taken_ns * len(cpus) / time_of_set.elapsed_ns
     if taken > checks.max_foreign_share:
         return share, f"{others.worst_name()} took {min(taken, 1.0):.0%} of a CPU"
-    stolen = max((taken_while_spinning(cpu) for cpu in sorted(cpus)[:_MOST_SPUN]), default=0.0)
+    spin_ns = round(_SPUN * look_s * 1e9)
+    stolen = max((taken_while_spinning(cpu, spin_ns) for cpu in sorted(cpus)[:_MOST_SPUN]), default=0.0)
     return share, f"something took {stolen:.0%} of a CPU from who spun on it" if stolen > _STOLEN else ""

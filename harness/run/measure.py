@@ -18,7 +18,7 @@ from harness.run import counters, link_checks, loadgen_report, standing, tcp_set
 from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
-from harness.run.context import RunContext
+from harness.run.context import RunContext, nothing
 from harness.run.cpu_cost import cost_hints
 from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
@@ -60,13 +60,19 @@ class Measured:
 
 
 def measure(
-    spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: Ends | None = None, tracer: Tracer | None = None
+    spec: CellSpec,
+    stopper: Stopper,
+    files: dict[str, bytes],
+    ends: Ends | None = None,
+    tracer: Tracer | None = None,
+    alone: Callable[[], None] = nothing,
 ) -> Measured:
     """Build the testbed, apply the knobs, run the workloads under contention, take everything down again.
 
     files: gets the programs' output, by file name, also when the run breaks. ends: where the nodes are, all here by
     default; of two hosts each does this for its own nodes, and they wait for each other at every `meet`. tracer: traces
-    the window, if given; its files are among `files`.
+    the window, if given; its files are among `files`. alone: called, once or more, before whatever must have the
+    host to itself: what the caller has going on beside must end by then.
     Raises MissingError when a host lacks something, PollbenchError when anything goes wrong, LostError when the other
     host is gone, Interrupted.
     """
@@ -76,7 +82,7 @@ def measure(
         testbed = stack.enter_context(ends.open(spec, journal))
         # Before any knob is set: the link is checked, not what the case makes of it.
         topology = spec.identity()["topology"]
-        checked = link_checks.verify(testbed, spec.checks.verify_links, f"{spec.napi} {topology}")
+        checked = link_checks.verify(testbed, spec.checks.verify_links, f"{spec.napi} {topology}", alone)
         link_checks.begin_chance(testbed)
         rows: list[KnobRow] = []
         for name, node in testbed.nodes.items():
@@ -85,7 +91,7 @@ def measure(
         namespaces = [node.netns for node in testbed.nodes.values()]
         cgroups = stack.enter_context(open_cgroups(_confined(spec, ends), journal, namespaces))
         stopper.check()
-        context = RunContext(spec, testbed, stopper, stack, cgroups, journal, ends, tracer)
+        context = RunContext(spec, testbed, stopper, stack, cgroups, journal, ends, tracer, alone)
         measured = _Play(context).through(rows + cgroups.rows, files)
         measured.hosts = testbed.hosts
         measured.link_checks = checked
@@ -95,9 +101,11 @@ def measure(
         return measured
 
 
-def measure_traced(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measured:
+def measure_traced(
+    spec: CellSpec, stopper: Stopper, files: dict[str, bytes], alone: Callable[[], None] = nothing
+) -> Measured:
     """The same, with the window traced: its events are among the files. Raises also MissingError: no tracefs here."""
-    return measure(spec, stopper, files, tracer=Tracer())
+    return measure(spec, stopper, files, tracer=Tracer(), alone=alone)
 
 
 class _Play:
@@ -114,8 +122,10 @@ class _Play:
         context, sessions, spec, ends = self._context, self._sessions, self._context.spec, self._context.ends
         measured, background = sessions[0], sessions[1:]
         stood = standing.read(context.testbed)
-        patience_s = spec.checks.redo * spec.workload.takes_ns() / 1e9
-        quiet = quiet_moment(cpu_set(spec, ends), context.stopper, spec.checks, patience_s)
+        context.alone()
+        takes_s = spec.workload.takes_ns() / 1e9
+        cpus, patience_s = cpu_set(spec, ends), spec.checks.redo * takes_s
+        quiet = quiet_moment(cpus, context.stopper, spec.checks, takes_s, patience_s)
         started = context.testbed, context.stopper, context.stack, cpu_set(spec, ends)
         changer, watch = self._changer, self._watch = LinkChanger(*started), LinkWatch(*started, _on_wire(spec, ends))
         try:

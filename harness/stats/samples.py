@@ -27,22 +27,25 @@ def summarise(latency_ns: npt.ArrayLike) -> dict[str, float | None]:
     MIN_EXCEEDANCES samples are expected beyond it, n * (1 - q) < 10. No samples at all: every column is None.
     """
     samples = np.asarray(latency_ns, dtype=np.int64)
-    answered = np.sort(samples[samples >= 0])
+    answered = samples[samples >= 0]
     count = int(answered.size)
     columns: dict[str, float | None] = dict.fromkeys(
         ("rtt_min_us", "rtt_mean_us", "rtt_sd_us", *(name for name, _ in _QUANTILES), "rtt_max_us", "rtt_jitter_us")
     )
     if count == 0:
         return columns
-    columns["rtt_min_us"] = float(answered[0]) / 1e3
-    columns["rtt_max_us"] = float(answered[-1]) / 1e3
+    places = {
+        name: -(-count * per_myriad // 10_000) - 1
+        for name, per_myriad in _QUANTILES
+        if count * (10_000 - per_myriad) >= MIN_EXCEEDANCES * 10_000
+    }
+    places |= {"rtt_min_us": 0, "rtt_max_us": count - 1}
+    # Only these are put in their places: to sort them all takes four times as long, between runs.
+    ordered = np.partition(answered, sorted(set(places.values())))
+    columns |= {name: float(ordered[place]) / 1e3 for name, place in places.items()}
     columns["rtt_mean_us"] = float(answered.mean()) / 1e3
     if count > 1:
         columns["rtt_sd_us"] = float(answered.std(ddof=1)) / 1e3
-    for name, per_myriad in _QUANTILES:
-        if count * (10_000 - per_myriad) >= MIN_EXCEEDANCES * 10_000:
-            rank = -(-count * per_myriad // 10_000)
-            columns[name] = float(answered[rank - 1]) / 1e3
     median, tail = columns["rtt_p50_us"], columns["rtt_p99_9_us"]
     if median is not None and tail is not None:
         columns["rtt_jitter_us"] = tail - median

@@ -63,7 +63,9 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
         if topology.engine == "mininet":
             layout, fds, qdiscs = _by_mininet(stack, layout, napi, journal)
         else:
-            fds = {name: stack.enter_context(namespace(name, journal)) for name in topology.nodes}
+            with explained(), netns.unnamed_many(len(topology.nodes)) as fresh:
+                made = zip(topology.nodes, map(netns.path_of_fd, fresh), strict=True)
+                fds = {name: stack.enter_context(namespace(name, journal, path)) for name, path in made}
             qdiscs = _by_netlink(layout, fds, napi)
         nodes = {name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes}
         yield Testbed(journal.token, nodes, layout, qdiscs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,11 +22,12 @@ from harness.errors import (
     Interrupted,
     PollbenchError,
 )
-from harness.places.local import Local
+from harness.places.local import Local, Measures
 from harness.places.place import Backlog
 from harness.plan import Plan, Run
-from harness.run.runner import Take
+from harness.run.measure import Measured
 from harness.signals import stop_on_signals
+from harness.spec.cells import CellSpec
 from harness.store import ResultSet, RunRecord
 from harness.store.record import Verdict
 from tests import experiment
@@ -153,15 +155,71 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
         open_set(FakePlace(Measuring()), plan, b"", options(tmp_path, output=str(tmp_path / "small.yaml")))
 
 
+class Told:
+    """Writes down what it is told, and what was on the disk then."""
+
+    def __init__(self, results: ResultSet) -> None:
+        self.results, self.words = results, list[str]()
+
+    def starting(self, run: Run, number: int, total: int) -> None:
+        self.words.append(f"begin {number}: {len(self.results.finished())}")
+
+    def finished(self, run: Run, record: RunRecord) -> None:
+        self.words.append(f"end: {len(self.results.finished())}")
+
+    rejected = finished
+
+
+def test_a_run_is_saved_while_the_next_is_set_up_and_said_to_be_finished_when_it_is_on_the_disk(tmp_path: Path) -> None:
+    plan = experiment.plan(tmp_path, repeat=3)
+    results = ResultSet.create(tmp_path / "results", "small", "20260101T000000Z", b"x", plan, {})
+    told, measured = Told(results), list[int]()
+
+    def take(*_: Any, alone: Callable[[], None]) -> Measured:
+        alone()
+        measured.append(len(results.finished()))
+        raise PollbenchError("measured nothing")
+
+    with stop_on_signals() as stopper:
+        Local(stopper, environment={}, take=take).execute(plan, results, told)
+    assert measured == [0, 1, 2]
+    assert told.words == ["begin 0: 0", "end: 1", "begin 1: 1", "end: 2", "begin 2: 2", "end: 3"]
+
+
+def test_a_run_that_cannot_be_saved_ends_the_plan_and_is_no_failure_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = experiment.plan(tmp_path, repeat=4)
+    results = ResultSet.create(tmp_path / "results", "small", "20260101T000000Z", b"x", plan, {})
+    save, begun = results.save_run, list[str]()
+
+    def full(record: RunRecord, *rest: Any, **options: Any) -> Path:
+        if record.order == plan.runs[1].order:
+            raise PollbenchError("write a run", got="no space left")
+        return save(record, *rest, **options)
+
+    def take(spec: CellSpec, *_: Any, alone: Callable[[], None]) -> Measured:
+        begun.append("begun")
+        alone()
+        begun.append("measured")
+        raise PollbenchError("measured nothing")
+
+    monkeypatch.setattr(results, "save_run", full)
+    with stop_on_signals() as stopper, pytest.raises(PollbenchError, match="write a run: no space left"):
+        Local(stopper, environment={}, take=take).execute(plan, results, Told(results))
+    assert results.finished() == {plan.runs[0].run_id}
+    assert begun == ["begun", "measured"] * 2 + ["begun"]
+
+
 def test_a_budget_ends_the_runs_as_a_stop_does_and_is_too_small_for_none(tmp_path: Path) -> None:
     plan = experiment.plan(tmp_path, repeat=9)
 
-    def slow(*_: Any) -> None:
+    def slow(*_: Any, **__: Any) -> None:
         time.sleep(0.4)
         raise PollbenchError("measured nothing")
 
     with stop_on_signals() as stopper:
-        place = Local(stopper, environment={}, take=cast("Take", slow), budget_s=0.8)
+        place = Local(stopper, environment={}, take=cast("Measures", slow), budget_s=0.8)
         results = ResultSet.create(tmp_path / "results", "small", "20260101T000000Z", b"x", plan, {})
         with pytest.raises(Interrupted, match=r"the budget of 0\.8 s is spent"), Progress() as progress:
             place.execute(plan, results, progress)

@@ -37,7 +37,7 @@ class Quiet:
 def test_a_run_that_ends_in_a_mistake_of_ours_is_one_failed_record(tmp_path: Path) -> None:
     plan = experiment.plan(tmp_path, cases={"a": {}, "b": {"workload": {"duration": "90ms"}}}, repeat=2)
 
-    def take(spec: CellSpec, _stopper: Stopper, _files: dict[str, bytes]) -> Measured:
+    def take(spec: CellSpec, _stopper: Stopper, _files: dict[str, bytes], **_: object) -> Measured:
         raise ZeroDivisionError(f"of {spec.workload.duration_ns}")
 
     results = ResultSet.create(tmp_path, "small", "20261122T101500Z", b"", plan, {})

@@ -91,18 +91,6 @@ def _index_of(home: Path) -> dict[str, IndexEntry]:
     return document if isinstance(document, dict) else {}
 
 
-def _sums(tree: Path) -> dict[str, str]:
-    files = (path for path in sorted(tree.rglob("*")) if path.is_file())
-    return {str(path.relative_to(tree)): sha256_of(path) for path in files}
-
-
-def _is_whole(directory: Path) -> bool:
-    try:
-        return bool(json.loads((directory / _SUMS).read_text()) == _sums(directory / "tree"))
-    except (OSError, ValueError):
-        return False
-
-
 class Home:
     """The cache directory of images. index: image key ("root", "kernel 6.12", "payload ...") to a description.
 
@@ -115,6 +103,8 @@ class Home:
         own = Path(base) / "pollbench" / "vm"
         self.path = path or Path(os.environ.get("POLLBENCH_VM_HOME") or own)
         self.lent: Path | None = None
+        # What was read here before, by all that would be another of another content.
+        self._known: dict[tuple[int, ...], str] = {}
         if path is None and self.path != own and self.path.is_dir() and not os.access(self.path, os.W_OK):
             self.path, self.lent = own, self.path
 
@@ -130,16 +120,37 @@ class Home:
     def holds(self, sha256: str) -> bool:
         """Is the artefact of this name here, and is it what its name says? Reads it whole."""
         try:
-            return sha256_of(self.artefact(sha256)) == sha256
+            return self._sha256(self.artefact(sha256)) == sha256
         except OSError:
             return False
 
+    def _sha256(self, path: Path) -> str:
+        """The SHA-256 of a file, read once in the life of this Home unless somebody writes to it. Raises OSError."""
+        status = path.stat()
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if key not in self._known:
+            self._known[key] = sha256_of(path)
+        return self._known[key]
+
+    def _sums(self, tree: Path) -> dict[str, str]:
+        files = (path for path in sorted(tree.rglob("*")) if path.is_file())
+        return {str(path.relative_to(tree)): self._sha256(path) for path in files}
+
+    def _is_whole(self, directory: Path) -> bool:
+        try:
+            return bool(json.loads((directory / _SUMS).read_text()) == self._sums(directory / "tree"))
+        except (OSError, ValueError):
+            return False
+
     def verified(self, sha256: str, label: str) -> Path:
-        """The artefact, after reading it whole. Raises PollbenchError when it is gone or is not what its name says."""
+        """The artefact, after reading it whole, once in the life of this Home.
+
+        Raises PollbenchError when it is gone or is not what its name says.
+        """
         path = self.artefact(sha256)
         todo = "build it again: pollbench vm build"
         try:
-            actual = sha256_of(path)
+            actual = self._sha256(path)
         except OSError as error:
             raise PollbenchError(f"read the {label}", str(path), error.strerror or str(error), todo) from None
         if actual != sha256:
@@ -150,23 +161,23 @@ class Home:
     def expanded(self, sha256: str, label: str, expand: Callable[[Path, Path], None]) -> Path:
         """What `expand` (from a file, into a directory that is not there) makes of an artefact, kept and verified.
 
-        Both are read whole before every use; a damaged expansion is made again. Raises PollbenchError.
+        Both are read whole before their first use; a damaged expansion is made again. Raises PollbenchError.
         """
         source, target = self.verified(sha256, label), self.path / "expanded" / sha256
         for place in [target, *([self.lent / "expanded" / sha256] if self.lent else [])]:
-            if _is_whole(place):
+            if self._is_whole(place):
                 return place / "tree"
         with self.workshop() as workshop:
             fresh = workshop / "expanded"
             fresh.mkdir()
             expand(source, fresh / "tree")
-            (fresh / _SUMS).write_text(json.dumps(_sums(fresh / "tree")))
+            (fresh / _SUMS).write_text(json.dumps(self._sums(fresh / "tree")))
             target.parent.mkdir(exist_ok=True)
             try:
                 os.rename(fresh, target)
             except OSError:
                 # There is one: damaged, unless another process was quicker.
-                if not _is_whole(target):
+                if not self._is_whole(target):
                     os.rename(target, workshop / "damaged")
                     os.rename(fresh, target)
         return target / "tree"

@@ -11,6 +11,7 @@ from harness.kernel import qdiscs
 from harness.kernel.frames import FrameEnd
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
+from harness.run.context import nothing
 from harness.run.counters import HOGS, CounterDelta
 from harness.run.link_checks.direction import Direction, drain
 from harness.run.link_checks.netem import chance_rows, delay_rows, slot_rows
@@ -36,17 +37,18 @@ _STATED = ("order", "single")
 _KNOWN: dict[str, list[LinkCheck]] = {}
 
 
-def verify(testbed: Testbed, how: str, key: str) -> list[LinkCheck]:
+def verify(testbed: Testbed, how: str, key: str, alone: Callable[[], None] = nothing) -> list[LinkCheck]:
     """A row for each declared property of each shaped direction.
 
     how: "off" for none; "every" tries now; "first" takes what was found of `key` before, unless something was wrong.
-    ok is None where this host cannot offer enough to tell. Raises OSError.
+    alone: called before any is tried. ok is None where this host cannot offer enough to tell. Raises OSError.
     """
     if how == "off":
         return []
     known = _KNOWN.get(key)
     if how == "first" and known is not None and all(row.ok is not False for row in known):
         return known
+    alone()
     rows: list[LinkCheck] = []
     layout = testbed.layout
     alike: Counter[object] = Counter()
