@@ -149,7 +149,7 @@ class TuneGuests:
         """The kernel that --kernel names."""
         names = own_kernels(self._arguments, self._home)
         if len(names) > 1:
-            todo = "one at a time, or in the file `across: {vm.kernel: [6.1, 6.12]}`, for a setting good under all"
+            todo = 'one at a time, or in the file `across: {vm.kernel: ["6.1", "6.12"]}`, for a setting good under all'
             raise InputError("tune", got=f"{len(names)} kernels are named", todo=todo, where="--kernel")
         return [("vm.kernel", json.dumps(name)) for name in names.values()]
 

@@ -10,6 +10,7 @@ from harness.analysis.tune.certificate import certify, two_states
 from harness.analysis.tune.model import Runs, fit, kernels
 from harness.analysis.tune.race import Question, Race, Seen
 from tests.bench.study_tune import drawn_front, make, tuned
+from tests.bench.study_tune_real import least_runs
 from tests.bench.tune_worlds import World
 
 
@@ -92,3 +93,11 @@ def test_seen_runs_of_one_load_only_are_no_evaluation() -> None:
     race = Race(Question((0.5, 0.5)), kernels([[(np.arange(4), True)]]))
     race.take([Seen(1, 0, 1, 0.5), Seen(1, 1, 1, 0.7), Seen(2, 0, 1, 0.1)])
     assert race.evaluations() == [(1, 1, 0.6, ())]
+
+
+def test_the_bound_of_two_settings_is_the_known_one() -> None:
+    variance, apart, tolerance = 0.02, 0.3, np.log(1.1)
+    nats = 0.9 * np.log(19)
+    known = 8 * nats * variance / (apart + tolerance) ** 2  # of two as noisy ones half the runs each
+    needed = least_runs(np.array([0.0, apart]), np.full(2, variance), 0.1, 0.05)
+    assert np.allclose(needed, known / 2, rtol=0.03)
