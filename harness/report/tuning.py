@@ -194,8 +194,8 @@ def _at_times(course: Course, result: Answer) -> list[str]:
         better, other = (short(goal_of(course, value)) for value in (states.low, states.high))
         lines += [
             f"{'At times':<14}{setting.name}: {setting.label()}",
-            f"{'':<16}{better} in {states.better} of {states.runs} runs, {other} in the others, which a mean of them "
-            f"counts{_load(course, load)}",
+            f"{'':<16}{better} in {states.better} of {states.runs} runs, {other} in the others; their mean counts"
+            + _load(course, load),
         ]
     return lines
 
