@@ -38,7 +38,7 @@ def fleet(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
     """Execute an experiment file on the hosts."""
-    _refuse_sudo()
+    refuse_sudo()
     experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick)
     say_untraced(experiment)
     plan = make_plan(experiment, arguments.case, arguments.repeat, arguments.seed)
@@ -81,7 +81,7 @@ def _refuse_slices(pair: Pair | None, split: Split) -> None:
     version()
 
 
-def _refuse_sudo() -> None:
+def refuse_sudo() -> None:
     """Raise InputError where root would write into a directory of somebody else's.
 
     What Ansible, its plugins and rsync write beside the runs they write by its name, which that person could lead

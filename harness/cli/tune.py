@@ -1,4 +1,4 @@
-"""`pollbench tune`: the best of many settings, by a race on this host, with a stated chance of being wrong."""
+"""`pollbench tune`: the best of many settings, by a race, with a stated chance of being wrong."""
 
 from __future__ import annotations
 

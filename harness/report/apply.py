@@ -48,6 +48,24 @@ feature() {  # NAME on|off, the name as it is shown
     keep "$HERE ethtool -K '$DEV' $1 $old"
     ethtool -K "$DEV" "$1" "$2"
 }
+channels() {  # rx|tx|combined COUNT
+    tool ethtool "channels $1"
+    old=$(ethtool -l "$DEV" | sed '1,/^Current/d' | tr 'A-Z\t' 'a-z ' | sed -n "s/^$1: *//p")
+    case $old in '' | n/a) echo "apply.sh: $DEV tells no $1 channels, which could not be put back" >&2; return 1 ;; esac
+    [ "$old" != "$2" ] || return 0
+    keep "$HERE ethtool -L '$DEV' $1 $old"
+    ethtool -L "$DEV" "$1" "$2"
+}
+interrupts() {  # CPUS: of the device's MSI interrupts; of a virtio device they are those of the PCI device above it
+    some= place=/sys/class/net/$DEV/device
+    case $(readlink "$place/subsystem") in */virtio) place=$place/.. ;; esac
+    for irq in "$place"/msi_irqs/*; do
+        [ -e "$irq" ] && [ -e "/proc/irq/${irq##*/}" ] || continue
+        some=1
+        put "/proc/irq/${irq##*/}/smp_affinity_list" "$1" || echo "apply.sh: interrupt ${irq##*/} stays" >&2
+    done
+    [ -n "$some" ] || { echo "apply.sh: no interrupt of $DEV is known" >&2; return 1; }
+}
 napi() {  # NAME VALUE: of every NAPI of the device, by netlink
     tool ynl "$1"
     index=$(cat "/sys/class/net/$DEV/ifindex")
@@ -185,6 +203,10 @@ def _line(knob: str, setting: Setting) -> Iterator[str]:
         yield f"feature {_SHOWN.get(setting.name, setting.name)} {_switch(value)}"
     elif setting.target == "kthread" and setting.name == "cpus":
         yield f"threads {','.join(map(str, value))}"
+    elif setting.target == "channels":
+        yield f"channels {setting.name} {value}"
+    elif setting.target == "irq":
+        yield f"interrupts {','.join(map(str, value))}"
     elif setting.target == "rx_queue" and setting.name == "rps_cpus":
         mask = format(sum(1 << cpu for cpu in value), "x")
         yield f'for queue in "/sys/class/net/$DEV"/queues/rx-*; do put "$queue/rps_cpus" {mask}; done'

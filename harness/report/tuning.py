@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.analysis.tune.answer import Answer, KnobEffect
+from harness.analysis.tune.answer import Answer, KnobEffect, goal_of
 from harness.analysis.tune.best import experiment_of
 from harness.analysis.tune.course import Course
 from harness.analysis.tune.figures import Figures
@@ -128,12 +128,10 @@ def _best(course: Course, result: Answer) -> list[str]:
     best = course.tuning.settings[result.best]
     lines = [f"Best          {best.name}: {best.label()}"]
     for figures in result.figures:
-        where = " ".join(f"{key}={value}" for key, value in course.tuning.loads[figures.load].items())
         limit = f"  limit: {figures.limit}" if figures.limit else ""
         today = "" if result.best == 0 else f", today {_estimate(figures.today)}"
         lines.append(
-            f"                {figures.metric} {_estimate(figures.best)}{today}{limit}"
-            + (f"  at {where}" if where else "")
+            f"                {figures.metric} {_estimate(figures.best)}{today}{limit}" + _load(course, figures.load)
         )
     against = result.against_today
     if result.best == 0:
@@ -185,7 +183,27 @@ def _others(course: Course, result: Answer) -> list[str]:
     for word, at in (("Cheapest", result.cheapest), ("Simplest", result.simplest)):
         if at is not None and at != result.best:
             lines.append(f"{word:<14}{settings[at].name}: {settings[at].label()}")
+    return [*lines, *_at_times(course, result)]
+
+
+def _at_times(course: Course, result: Answer) -> list[str]:
+    """Settings that are better than the best in one of their two states: it is the mean of their runs that counts."""
+    lines = []
+    for (at, load), states in result.at_times.items():
+        setting = course.tuning.settings[at]
+        better, other = (short(goal_of(course, value)) for value in (states.low, states.high))
+        lines += [
+            f"{'At times':<14}{setting.name}: {setting.label()}",
+            f"{'':<16}{better} in {states.better} of {states.runs} runs, {other} in the others; their mean counts"
+            + _load(course, load),
+        ]
     return lines
+
+
+def _load(course: Course, load: int) -> str:
+    """At which load, where there are several."""
+    where = " ".join(f"{key}={value}" for key, value in course.tuning.loads[load].items())
+    return f"  at {where}" if where else ""
 
 
 def _effects(course: Course, result: Answer) -> list[tuple[str, str, str]]:

@@ -76,7 +76,7 @@ def refuse_here(topology: Topology) -> None:
     hosts = topology.on_hosts()
     if hosts:
         got = f"its nodes are on hosts of an inventory ({', '.join(hosts.values())})"
-        todo = "type: pollbench fleet run FILE -i INVENTORY"
+        todo = "type: pollbench fleet run FILE -i INVENTORY (or tune FILE -i INVENTORY)"
         raise InputError("build the topology on one host", got=got, todo=todo)
 
 

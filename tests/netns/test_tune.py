@@ -10,6 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from harness.report.apply import apply_script, undo_script
+from harness.spec.load import load_experiment
 from tests import command
 
 ROOT = Path(__file__).parent.parent.parent
@@ -86,6 +88,30 @@ def _apply_and_undo(results: Path) -> None:
     )
     assert done.stdout.split() == ["100", "500000", "undo.sh:", "put", "back", "7", "0", "2"], done.stderr
     assert "type undo.sh first" in done.stderr
+
+
+def test_the_script_sets_queues_and_moves_interrupts(tmp_path: Path) -> None:
+    """Queues of a real veth; interrupts of one whose sysfs and /proc/irq are made up, for a veth has none."""
+    knobs = {"channels": {"rx": 2}, "irq_affinity": {"cpus": "2-3"}}
+    plain = {key: DOCUMENT[key] for key in ("name", "topology", "workload")} | {"settings": {"server": knobs}}
+    (tmp_path / "t.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
+    spec = load_experiment(tmp_path / "t.yaml").cells[0].spec
+    (tmp_path / "apply.sh").write_text(apply_script("t", spec))
+    (tmp_path / "undo.sh").write_text(undo_script("t"))
+    script = f"""
+        ip link add dev pbtune0 numrxqueues 4 numtxqueues 4 type veth peer name pbtune1 numrxqueues 4 numtxqueues 4
+        ethtool -L pbtune0 rx 4
+        mount -t tmpfs none /sys; mount -t tmpfs none /proc/irq
+        mkdir -p /sys/bus/virtio /sys/pci/msi_irqs/41 /sys/pci/virtio0 /sys/class/net/pbtune0 /proc/irq/41
+        ln -s ../../bus/virtio /sys/pci/virtio0/subsystem; ln -s ../../../pci/virtio0 /sys/class/net/pbtune0/device
+        echo 0-1 >/proc/irq/41/smp_affinity_list
+        look() {{ cat /proc/irq/41/smp_affinity_list; echo; ethtool -l pbtune0 | grep ^RX: | tail -n 1; }}
+        sh {tmp_path}/apply.sh server pbtune0; look; sh {tmp_path}/undo.sh; look
+    """
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["2,3", "RX:", "2", "undo.sh:", "put", "back", "0-1", "RX:", "4"], done.stderr
 
 
 def _made_to_last(results: Path, root: Path) -> None:

@@ -97,6 +97,10 @@ def test_it_is_laid_out_with_the_hosts_own_interfaces_and_nowhere_but_in_a_fleet
     # CPU 900 is no mistake here: it is the other host that has it, or not.
     assert main(["run", str(tmp_path / "two.yaml")]) == 2
     assert "on hosts of an inventory (gen, dut)" in capsys.readouterr().err
+    tune = {"space": {"settings.server.busy_poll.usecs": [0, 50]}, "goal": {"least": "rtt_p50_us"}}
+    (tmp_path / "tune.yaml").write_text(FILE.replace("repeat: 2", f"tune: {json.dumps(tune)}"))
+    assert main(["tune", str(tmp_path / "tune.yaml"), "--plan"]) == 2
+    assert "tune FILE -i INVENTORY" in capsys.readouterr().err
     assert main(["plan", str(tmp_path / "two.yaml")]) == 0
     assert "will be skipped: its nodes are on gen, dut; type: pollbench fleet run" in capsys.readouterr().out
 

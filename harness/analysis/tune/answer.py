@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.analysis.tune.certificate import Certificate, Fresh, certify
+from harness.analysis.tune.certificate import Certificate, Fresh, States, certify, two_states
 from harness.analysis.tune.course import Course
 from harness.analysis.tune.figures import Figures, Front, OnFront, front_of, metric
 from harness.analysis.tune.front import FrontBelief, FrontRace
@@ -47,8 +47,9 @@ class Answer:
     """What a tuning came to; settings by number. best is None where no setting keeps the limits.
 
     ruled_out: why settings left, with how many; alike: measured settings that may be as good; cheapest, simplest:
-    among these; edges: knobs whose best value is the last of the range that was given; front: of two columns, where
-    that was asked for in place of one best.
+    among these; edges: knobs whose best value is the last of the range that was given; at_times: by setting and
+    load, runs with two states, the better of which beats the best; front: of two columns, where that was asked for in
+    place of one best.
     """
 
     best: int | None
@@ -63,6 +64,7 @@ class Answer:
     edges: tuple[str, ...]
     counters: tuple[Figures, ...]
     chance_left: dict[int, float]
+    at_times: dict[tuple[int, int], States] = field(default_factory=dict)
     front: Front | None = None
 
     @property
@@ -88,7 +90,7 @@ def answer(course: Course) -> Answer:
     if best is None or belief is None:
         outcome = race.outcome or "budget"
         chances = {} if belief is None else _chances(belief)
-        return Answer(None, outcome, certificate, (), (), None, None, (), dict(ruled_out), (), (), chances, front)
+        return Answer(None, outcome, certificate, (), (), None, None, (), dict(ruled_out), (), (), chances, front=front)
     close = _alike(course, belief, best)
     return Answer(
         best,
@@ -103,6 +105,7 @@ def answer(course: Course) -> Answer:
         tuple(_edges(course, best)),
         tuple(_counters(course, best)),
         _chances(belief),
+        _at_times(course, belief, best),
     )
 
 
@@ -124,6 +127,21 @@ def _alike(course: Course, belief: Belief, best: int) -> list[int]:
         and belief.mean[at] - belief.mean[best] <= race.question.tolerance
     ]
     return sorted(close, key=lambda at: float(belief.mean[at]))
+
+
+def _at_times(course: Course, belief: Belief, best: int) -> dict[tuple[int, int], States]:
+    """By setting and load, within the limits: better than the best by more than the tolerance in some runs, not all."""
+    race, out = course.race, {}
+    goals: dict[tuple[int, int], list[float]] = {}
+    for run in race.seen:
+        goals.setdefault((run.setting, run.load), []).append(run.goal)
+    for (at, load), own in sorted(goals.items()):
+        if at == best or at in race.out or belief.over[at] > race.question.tolerance / 2:
+            continue
+        states = two_states(own, 2 * race.question.tolerance)
+        if states and states.low < float(np.mean(goals[best, load])) - race.question.tolerance:
+            out[at, load] = states
+    return out
 
 
 def _cheapest(course: Course, among: list[int], best: int) -> int | None:
@@ -232,9 +250,28 @@ def as_json(course: Course, result: Answer) -> dict[str, object]:
         "cheapest": None if result.cheapest is None else names[result.cheapest],
         "simplest": None if result.simplest is None else names[result.simplest],
         "may_be_best": {names[at]: round(chance, 3) for at, chance in result.chance_left.items()},
+        **({"at_times": _at_times_as_json(course, result)} if result.at_times else {}),
         **({"front": _front(names, result.front)} if result.front else {}),
         "held_out": {"guessed": len(course.guesses), "right": sum(guess.right for guess in course.guesses)},
     }
+
+
+def _at_times_as_json(course: Course, result: Answer) -> list[dict[str, object]]:
+    """Both states in the goal's column, the better first, and the share of runs in it."""
+    return [
+        {
+            "setting": course.tuning.settings[at].name,
+            "load": load,
+            **{name: round(goal_of(course, log), 6) for name, log in (("better", one.low), ("other", one.high))},
+            "share": round(one.better / one.runs, 3),
+        }
+        for (at, load), one in result.at_times.items()
+    ]
+
+
+def goal_of(course: Course, value: float) -> float:
+    """What the race has as a logarithm of which less is better, in the goal's column."""
+    return float(np.exp(value if course.tuning.section.goal.least else -value))
 
 
 def _fresh(names: list[str], one: Fresh) -> dict[str, object]:

@@ -73,15 +73,27 @@ def fresh_goals(race: Race) -> dict[int, dict[int, float]]:
     return out
 
 
-def two_states(values: Sequence[float], least: float) -> bool:
+@dataclass(frozen=True)
+class States:
+    """Runs in two states. low, high: the logarithm of the figure in each; better: how many of the runs are in low."""
+
+    low: float
+    high: float
+    better: int
+    runs: int
+
+
+def two_states(values: Sequence[float], least: float) -> States | None:
     """Do these logarithms fall into two groups, more than `least` apart, as those of one state hardly ever would?"""
     ordered = np.sort(np.asarray(values, dtype=float))
     count = len(ordered)
     if count < MIN_STATES or not np.ptp(ordered):
-        return False
-    explained, apart = max(_cut(ordered, at) for at in range(2, count - 1))
+        return None
+    explained, apart, at = max((*_cut(ordered, at), at) for at in range(2, count - 1))
     usual = float(np.interp(count, [float(n) for n, _ in _ONE_STATE], [share for _, share in _ONE_STATE]))
-    return explained > usual and apart > least
+    if explained <= usual or apart <= least:
+        return None
+    return States(float(ordered[:at].mean()), float(ordered[at:].mean()), at, count)
 
 
 def _cut(ordered: Floats, at: int) -> tuple[float, float]:

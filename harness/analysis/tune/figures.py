@@ -150,5 +150,5 @@ def _states(course: Course, listed: Sequence[int]) -> bool:
         for load in range(race.question.loads):
             values = [run.goal for run in race.seen if run.setting == at and run.load == load]
             if len(values) >= MIN_STATES:
-                cells.append(two_states(values, 2 * race.question.tolerance))
+                cells.append(two_states(values, 2 * race.question.tolerance) is not None)
     return bool(cells) and sum(cells) > max(1.0, _STATES * len(cells))

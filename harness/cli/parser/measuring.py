@@ -89,6 +89,7 @@ def _tune(commands: Commands) -> None:
     places.emulator(tune)
     places.snapshots(tune)
     places.jobs(tune)
+    places.inventory(tune, required=False)
     flag(tune, "--wait", "wait for another run on this host to end, not refuse")
     as_json(tune, "the answer")
 

@@ -82,7 +82,7 @@ def _fleet(commands: Commands) -> None:
     experiment(run)
     value(doctor, "file", "FILE", "experiment file to check the hosts against", nargs="?")
     for parser in (run, doctor, clean):
-        parser.add_argument("-i", "--inventory", action="append", required=True, metavar="INVENTORY", help=_INVENTORY)
+        inventory(parser, required=True)
         value(parser, "--limit", "PATTERN", "only these hosts, as ansible-playbook has it")
         value(parser, "--forks", "N", "hosts at a time (default: 50)", type=count, default=50)
     value(run, "--engine", None, _ENGINE, choices=("ansible", "dask"), default="ansible")
@@ -182,6 +182,11 @@ def _reproduce(commands: Commands) -> None:
     jobs(reproduce)
     value(reproduce, "--against", "DIR", "judge this set, already made, and run nothing")
     as_json(reproduce, "the verdicts")
+
+
+def inventory(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The option that names hosts."""
+    parser.add_argument("-i", "--inventory", action="append", required=required, metavar="INVENTORY", help=_INVENTORY)
 
 
 def guests(parser: argparse.ArgumentParser) -> None:
