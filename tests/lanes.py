@@ -31,8 +31,8 @@ ASIDE = {
     f"tests/netns/test_{name}.py"
     for name in (
         *("descendants", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "import_real", "mininet"),
-        *("newcomer", "node_sysctls", "overlays", "planted", "remains", "signals", "switched_links"),
-        *("two_hosts_lost", "used_again"),
+        *("newcomer", "nic_lease", "node_sysctls", "overlays", "planted", "remains", "routing", "signals"),
+        *("switched_links", "two_hosts_lost", "used_again"),
     )
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.

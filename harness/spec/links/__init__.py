@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from harness.spec.links.base import TUNNELS, DevicePair, EmulatedNic, LinkKind, Overlay, Part
+from harness.spec.links.base import TUNNELS, DevicePair, EmulatedNic, HostNics, LinkKind, Overlay, Part
 
 
 def _discovered() -> dict[str, LinkKind]:
@@ -29,4 +29,4 @@ def emulated(name: str) -> EmulatedNic:
     return {kind.name: kind for kind in LINK_KINDS.values() if isinstance(kind, EmulatedNic)}[name]
 
 
-__all__ = ["LINK_KINDS", "TUNNELS", "DevicePair", "EmulatedNic", "LinkKind", "Overlay", "Part", "emulated"]
+__all__ = ["LINK_KINDS", "TUNNELS", "DevicePair", "EmulatedNic", "HostNics", "LinkKind", "Overlay", "Part", "emulated"]
