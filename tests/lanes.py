@@ -33,6 +33,9 @@ ASIDE = {
         *("ci", "descendants", "docs_run", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page"),
         *("import_real", "mininet", "newcomer", "node_sysctls", "overlays", "planted", "remains", "signals"),
         *("switched_links", "tune", "two_hosts", "two_hosts_lost", "used_again"),
+        *("descendants", "engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "import_real", "mininet"),
+        *("newcomer", "nic_lease", "node_sysctls", "overlays", "planted", "remains", "routing", "signals"),
+        *("switched_links", "two_hosts_lost", "used_again"),
     )
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.

@@ -36,6 +36,7 @@ if [ "${1:-run}" = test ]; then
     need ifconfig net-tools
     need ovs-vsctl openvswitch-switch
     need ovs-testcontroller openvswitch-testcontroller
+    need bird bird2
     { command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || lack chromium
     need chromedriver chromium-driver
     # For the accessibility checker (tools/npm-files.sh axe), which no Debian package has.
@@ -65,9 +66,9 @@ if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
 fi
 
 # The lists of a fresh machine are empty or old, so a first failure earns one refresh. iperf3 asks whether to start
-# a server at boot: no question may stop us, and the answer by default is no. sshd, memcached and Open vSwitch are started
-# by the tests, with their own configuration in namespaces of their own: the machine's services of that name, which were
-# not there before, are neither started now (policy-rc.d, where the machine has none) nor at the next boot.
+# a server at boot: no question may stop us, and the answer by default is no. sshd, memcached, BIRD and Open vSwitch are
+# started by the tests, with their own configuration in namespaces of their own: the machine's services of that name, which
+# were not there before, are neither started now (policy-rc.d, where the machine has none) nor at the next boot.
 install() {
     # shellcheck disable=SC2086,SC2016  # a list of package names; the inner shell expands the rest
     tools/as-root.sh env DEBIAN_FRONTEND=noninteractive sh -c '
@@ -82,6 +83,7 @@ install() {
         command -v systemctl >/dev/null || exit 0
         case " $* " in *" openssh-server "*) systemctl disable ssh.service ssh.socket 2>/dev/null ;; esac
         case " $* " in *" memcached "*) systemctl disable memcached.service 2>/dev/null ;; esac
+        case " $* " in *" bird2 "*) systemctl disable bird.service 2>/dev/null ;; esac
         true
     ' sh $missing
 }

@@ -43,6 +43,10 @@ tcp_wmem_bytes | text | net.ipv4.tcp_wmem: the same of its send buffer.
 tcp_initcwnd | text | Segments that a new connection sends before it hears of any, as the node's routes have it; blank:
     the kernel's own (10). Of routes that differ all values.
 tcp_initrwnd | text | Segments that a new connection tells its peer it has room for, the same.
+interface | text | The interfaces of this host that were lent to the node: name, driver, place on the bus.
+routing | text | The node's routing daemon, as it names itself.
+routes | text | The routes that it had made when the run could begin, the first twenty.
+routes_after_ms | number ms | How long after the daemons' start all routes that were waited for were there.
 """)
 
 KNOBS = listed("""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import identity, ifstate, netns, qdiscs, readback
@@ -17,10 +18,15 @@ from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 
 _ESTABLISHED = "01"
+# The scope of addresses that others can send to: neither of loopback nor of one link alone.
+_UNIVERSE = 0
 
 
-def why_not(device: str) -> str:
-    """Why this interface of this thread's namespace is not lent; "" where it is. Raises OSError."""
+def why_not(device: str, beside: Collection[str] = ()) -> str:
+    """Why this interface of this thread's namespace is not lent; "" where it is. Raises OSError.
+
+    beside: others that are lent together with it.
+    """
     with iproute() as ipr:
         interfaces = ipr.interfaces()
         if device not in interfaces:
@@ -37,7 +43,12 @@ def why_not(device: str) -> str:
             return f"it is part of another interface ({stacked[0].partition('_')[2] or 'its master'})"
         if _has_qdisc(ifindex):
             return "it has a queueing discipline of somebody's, which would be lost"
-        addresses = ipr.request("list addresses", "get_addr", index=ifindex)
+        everywhere = ipr.request("list addresses", "get_addr")
+    addresses = [message for message in everywhere if message["index"] == ifindex]
+    beyond = {message["index"] for message in everywhere if message["scope"] == _UNIVERSE}
+    taken = {interfaces[name].ifindex for name in (device, *beside) if name in interfaces}
+    if addresses and beyond <= taken:
+        return "this host has no address elsewhere"
     own = {
         ipaddress.ip_address(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")) for message in addresses
     }
@@ -85,19 +96,19 @@ def _address(text: str) -> IpAddress:
 
 
 @contextlib.contextmanager
-def lend(device: str, name: str, journal: Journal) -> Iterator[int]:
+def lend(device: str, name: str, journal: Journal, ifindex: int = 0, beside: Collection[str] = ()) -> Iterator[int]:
     """Have the interface in the namespace `name` for the block, down, without addresses; its number there.
 
-    Raises MissingError when it is not there or not to be lent, PollbenchError when it cannot be moved, or was not put
-    back.
+    ifindex: the number that it is to have, if not 0; beside: others that are lent together with it. Raises MissingError
+    when it is not there or not to be lent, PollbenchError when it cannot be moved, or was not put back.
     """
-    reason = why_not(device)
+    reason = why_not(device, beside)
     if reason:
-        raise MissingError("take the interface", device, reason, "name another in topology.nodes.*.interface")
+        raise MissingError("take the interface", device, reason, "name another interface")
     state = ifstate.capture(device)
     number = journal.note("interface", netns=name, inside=identity.of_name(name), state=state)
     try:
-        yield _move_in(device, name)
+        yield _move_in(device, name, ifindex)
     finally:
         try:
             failures = ifstate.give_back(name, state)
@@ -110,14 +121,18 @@ def lend(device: str, name: str, journal: Journal) -> Iterator[int]:
         journal.done(number)
 
 
-def _move_in(device: str, name: str) -> int:
+def _move_in(device: str, name: str, ifindex: int) -> int:
+    number = {"new_ifindex": ifindex} if ifindex else {}
     try:
         with netns.opened(name) as fd:
             with iproute() as ipr:
-                ifindex = socket.if_nametoindex(device)
-                ipr.set_link(f"set {device} down", ifindex, state="down")
-                ipr.set_link(f"move {device} to another namespace", ifindex, net_ns_fd=fd)
+                here = socket.if_nametoindex(device)
+                ipr.set_link(f"set {device} down", here, state="down")
+                ipr.set_link(f"move {device} to another namespace", here, net_ns_fd=fd, **number)
             with in_netns(fd):
                 return socket.if_nametoindex(device)
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            got = "this kind of device stays in the namespace in which it was made"
+            raise MissingError("take the interface", device, got, "name another interface") from error
         raise PollbenchError("take the interface", device, str(error)) from error

@@ -1,9 +1,11 @@
-"""What TCP takes from routes: the first windows of its connections."""
+"""Routes as the kernel has them: whose they are, where they lead, and what TCP takes from them."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.kernel.netlink import NLM_F_DUMP, NetlinkSocket, Request, attr, attr_u32, attrs, nest, u32
@@ -11,7 +13,10 @@ from harness.kernel.netlink import NLM_F_DUMP, NetlinkSocket, Request, attr, att
 _RTM_NEWROUTE, _RTM_GETROUTE, _NLM_F_REPLACE, _NLM_F_CREATE = 24, 26, 0x100, 0x400
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _RTN_UNICAST, _TABLE_LOCAL, _RTM_F_CLONED, _RTNH_F_ONLINK = 1, 255, 0x200, 4
-_RTA_DST, _RTA_METRICS, _RTA_CACHEINFO = 1, 8, 12
+_RTA_DST, _RTA_GATEWAY, _RTA_METRICS, _RTA_MULTIPATH, _RTA_CACHEINFO = 1, 5, 8, 9, 12
+# Of the kernel itself, of commands at boot, and of administrators; routing daemons have numbers above.
+_RTPROT_STATIC = 4
+_NEXTHOP = struct.Struct("=H6x")
 _LINK_LOCAL = b"\xfe\x80"
 _INITCWND, _INITRWND = 11, 14
 
@@ -41,6 +46,40 @@ def unicast_routes(sock: NetlinkSocket, family: str) -> list[bytes]:
         and not flags & _RTM_F_CLONED
         and not attrs(answer, _RTMSG.size).get(_RTA_DST, b"").startswith(_LINK_LOCAL)
     ]
+
+
+class MadeRoute(NamedTuple):
+    """A route that a program made: to which network, through which gateways (none: it is at the other end)."""
+
+    to: ipaddress.IPv4Network | ipaddress.IPv6Network
+    gateways: tuple[str, ...]
+
+    def text(self) -> str:
+        """As a table has it."""
+        return f"{self.to} via {', '.join(self.gateways)}" if self.gateways else f"{self.to}"
+
+
+def made_by_daemons(sock: NetlinkSocket, family: str) -> list[MadeRoute]:
+    """The routes of the socket's namespace that neither the kernel nor a command made, sorted. Raises NetlinkError."""
+    routes = []
+    for answer in unicast_routes(sock, family):
+        _, length, _, _, _, protocol, *_ = _RTMSG.unpack_from(answer)
+        if protocol <= _RTPROT_STATIC:
+            continue
+        attributes = attrs(answer, _RTMSG.size)
+        packed = attributes.get(_RTA_DST, bytes(16 if family == "ipv6" else 4))
+        hops = [attributes, *_hops(attributes.get(_RTA_MULTIPATH, b""))]
+        gateways = (ipaddress.ip_address(hop[_RTA_GATEWAY]) for hop in hops if _RTA_GATEWAY in hop)
+        routes.append(MadeRoute(ipaddress.ip_network((packed, length)), tuple(map(str, gateways))))
+    return sorted(routes, key=lambda route: (route.to.prefixlen, route.to, route.gateways))
+
+
+def _hops(data: bytes) -> Iterator[dict[int, bytes]]:
+    """The attributes of each way of a route over several."""
+    while len(data) >= _NEXTHOP.size:
+        (length,) = _NEXTHOP.unpack_from(data)
+        yield attrs(data[:length], _NEXTHOP.size)
+        data = data[max(length, _NEXTHOP.size) :]
 
 
 def first_windows(route: bytes) -> FirstWindows:

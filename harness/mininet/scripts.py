@@ -194,7 +194,7 @@ class Recorded:
             for intf in node.intfs.values():
                 if intf.link is None and intf.name != "lo":
                     got = f"{node.name} takes the interface {intf.name} of this host"
-                    raise Refused(got, "leave it out: a testbed touches no interface that is not its own")
+                    raise Refused(got, "leave it out: only a link of nic: physical takes interfaces of the host")
 
     def _rest(self) -> list[str]:
         """What the script does that is neither done here nor part of the network, a line each."""

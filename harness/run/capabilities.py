@@ -11,8 +11,9 @@ from harness.errors import MissingError
 from harness.kernel import nic_lease, overlays, probe, qdiscs
 from harness.run.external_process import install_hint
 from harness.spec.cells import CellSpec
-from harness.spec.links import DevicePair, Overlay
+from harness.spec.links import DevicePair, HostNics, Overlay
 from harness.spec.topology import Emulator, Topology
+from harness.testbed import routing
 from harness.testbed.emulated import programs_of
 from harness.topology.qdiscs import kinds_of
 from harness.workloads import Scene
@@ -75,14 +76,21 @@ def lacks(spec: CellSpec, host: str = "") -> list[str]:
 
 
 def _links_missing(topology: Topology) -> list[str]:
-    """A reason for each kind of link that this kernel has not; only root can try.
+    """A reason for each kind of link that this kernel has not, and each interface not to be lent; only root can try.
 
     Those that no cell has are not tried: to load the module of some (bonding) makes a device of the host's.
     """
     kinds = {link.nic: link.kind for link in topology.links}
     virtual = [kind for kind in kinds.values() if isinstance(kind, DevicePair | Overlay) and kind.name != "veth"]
     todo = "take another nic, or a guest's kernel: pollbench vm run FILE --kernel 7.3"
-    return [
+    lent = [
+        device or ""
+        for link in topology.links
+        if isinstance(link.kind, HostNics)
+        for device in link.devices or ()
+        if os.geteuid() == 0
+    ]
+    return [f"{device}: {reason}" for device in lent if (reason := nic_lease.why_not(device, lent))] + [
         f"links of nic: {kind.name}: this kernel has no {kind.device} devices; {todo}"
         for kind in virtual
         if os.geteuid() == 0 and not overlays.is_known(kind.device)
@@ -126,6 +134,8 @@ def programs(spec: CellSpec) -> list[tuple[str, str]]:
         built |= {name for name in packages if workload.builds(name)}
     if spec.contention is not None and not spec.contention.native() and not spec.contention.idle():
         packages["stress-ng"] = "stress-ng"
+    for node in spec.topology.nodes.values():
+        packages |= routing.programs_of(node.routing) if node.routing is not None else {}
     if spec.topology.engine == "mininet":
         packages |= programs_of(spec.topology.emulator or Emulator())
     return [(name, package) for name, package in packages.items() if name not in built]

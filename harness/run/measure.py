@@ -179,7 +179,7 @@ class _Play:
         changed = standing.differences(stood, standing.read(context.testbed), with_xdp)
         outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
         outcome = replace(outcome, feeding=feeding, idle_threads=self._idle_threads())
-        outcome = replace(outcome, tcp=tcp_settings.read(context.testbed), metrics=outcome.metrics | changer.metrics())
+        outcome = replace(outcome, tcp=_of_nodes(context.testbed), metrics=outcome.metrics | changer.metrics())
         features = _features(context.testbed)
         if far := ends.far:
             half = two_hosts_merge.Half(outcome, rows, features, files)
@@ -331,6 +331,12 @@ def cpu_set(spec: CellSpec, ends: Ends) -> set[int]:
 def _napis(testbed: Testbed) -> Napis:
     nodes = testbed.nodes.items()
     return {name: [napi._asdict() for napi in _of_ports(node, apply.device_napis)] for name, node in nodes}
+
+
+def _of_nodes(testbed: Testbed) -> dict[str, Columns]:
+    """Columns by node: what it was made of, and what its TCP was set to."""
+    made, tcp = testbed.columns, tcp_settings.read(testbed)
+    return {node: made.get(node, {}) | tcp.get(node, {}) for node in {**made, **tcp}}
 
 
 def _features(testbed: Testbed) -> dict[str, dict[str, list[str]]]:

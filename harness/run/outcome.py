@@ -40,7 +40,7 @@ class Outcome:
     numa: the NUMA nodes of the CPUs that each node's programs may use. changed: settings that were others at the end
     of the run than when its programs started, in words. feeding: the sockets of all programs, and the NAPIs that fed
     them. idle_threads: what each node's NAPI threads used of a CPU, 1.0 is one, once the run's programs had ended.
-    tcp: columns by node.
+    tcp: columns by node, of its TCP and of what it was made of.
     """
 
     delta: CounterDelta

@@ -13,6 +13,7 @@ from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.readback import qdisc_dump
 from harness.run import knobs as apply
 from harness.testbed import NodeHandle, Testbed
+from harness.testbed.routing import made_routes
 
 _STATE = "operstate"
 _SYSFS = ("threaded", "napi_defer_hard_irqs", "gro_flush_timeout", "mtu", _STATE, "tx_queue_len")
@@ -38,7 +39,7 @@ class StandingSetting(NamedTuple):
 
     def text(self) -> str:
         """The setting for a reader."""
-        return f"{self.setting} of {f'{self.node}/{self.device}' if self.node else 'the host'}"
+        return f"{self.setting} of {'/'.join(filter(None, (self.node, self.device))) or 'the host'}"
 
 
 Standing = dict[StandingSetting, str]
@@ -53,6 +54,9 @@ def read(testbed: Testbed) -> Standing:
             standing[StandingSetting("", "", name)] = HOST.read(sysctl_file(name))
     for node in testbed.nodes.values():
         standing |= _of_node(node)
+        if "routing" in testbed.columns.get(node.name, {}):
+            made = made_routes(node.fd, testbed.layout.topology.family)
+            standing[StandingSetting(node.name, "", "routes")] = "; ".join(route.text() for route in made)
     return standing
 
 

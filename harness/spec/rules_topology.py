@@ -6,10 +6,11 @@ import ipaddress
 from collections.abc import Iterator
 
 from harness.errors import InputError
-from harness.spec.links import LINK_KINDS, TUNNELS, Overlay
+from harness.spec.links import LINK_KINDS, TUNNELS, HostNics, Overlay
 from harness.spec.messages import Path, did_you_mean, first_of, problem
 from harness.spec.rules_changes import change_mistakes
 from harness.spec.rules_netem import netem_mistakes
+from harness.spec.rules_routing import routing_mistakes
 from harness.spec.rules_switching import switching_mistakes, unequal_mtus
 from harness.spec.shape import Shape
 from harness.spec.topology import Link, Topology
@@ -18,8 +19,7 @@ from harness.spec.yaml_tree import Tree
 _IPV6_MIN_MTU = 1280
 _ETHERNET_MTU, _ETHERNET_HEADER, _MOST_MTU = 1500, 14, 65535
 _U32_MAX = 2**32 - 1
-# Of a link, and the attributes of a shape with their keys.
-_LEAST_BPS = 1000
+# Attributes of a shape, with their keys.
 _QUEUES = {"queue_ns": "queue", "queue_bytes": "queue_bytes", "queue_packets": "queue_packets", "limit": "limit"}
 _NEEDS_RATE = {
     "burst_bytes": "burst",
@@ -31,7 +31,9 @@ _NEEDS_RATE = {
 
 # Interfaces by which a host is usually reached, or reaches itself.
 _NEVER_LENT = ("eth0", "lo")
-_NOT_ON_HOSTS = ("switch", "priority", "default_route", "cpu_share", "forwarding", "sysctls", "initcwnd", "initrwnd")
+_NOT_ON_HOSTS = (
+    *("switch", "priority", "default_route", "cpu_share", "forwarding", "sysctls", "initcwnd", "initrwnd", "routing"),
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -61,9 +63,12 @@ def topology_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
                 tree, (*path, "queue_series"), got, 'add e.g. "shape: {rate: 10mbit}", or leave it out', key=True
             )
         yield from _overlay_mistakes(topology, link, tree, path)
+        yield from _host_nics(link, tree, path)
         if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
             yield problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")
     yield from _names_of_devices(topology, tree)
+    yield from _lent_twice(topology, tree)
+    yield from routing_mistakes(topology, tree)
     if dangling:
         return  # all that follows goes along the links
     yield from _overlaps(topology, tree)
@@ -152,9 +157,40 @@ def _names_of_devices(topology: Topology, tree: Tree) -> Iterator[InputError]:
     """Every namespace has its own loopback device already."""
     for index, link in enumerate(topology.links):
         for end, device in enumerate(link.devices or ()):
-            if device == "lo":
+            if device == "lo" and not isinstance(link.kind, HostNics):
                 got = f'"lo" is the loopback device that {link.between[end]} has already'
                 yield problem(tree, ("topology", "links", index, "devices", end), got, "take another name, e.g. eth0")
+
+
+def _host_nics(link: Link, tree: Tree, path: Path) -> Iterator[InputError]:
+    """What a link of this host's own interfaces lacks, and what is not its to say."""
+    if not isinstance(link.kind, HostNics):
+        return
+    devices = link.devices or (None, None)
+    if None in devices:
+        got = "nothing says which of this host's interfaces the link is of"
+        yield problem(tree, (*path, "nic"), got, 'add e.g. "devices: [eth1, eth2]"')
+    for end, device in enumerate(devices):
+        if device in _NEVER_LENT:
+            got = f"{device} is not lent: it may be what the host is reached by"
+            yield problem(tree, (*path, "devices", end), got, "name an interface that is there for measuring")
+    for key in ("macs", "queues"):
+        if key in link.model_fields_set:
+            got, todo = f"{key} is the interfaces' own here", "leave it out; queues can be set by the knob channels"
+            yield problem(tree, (*path, key), got, todo, key=True)
+
+
+def _lent_twice(topology: Topology, tree: Tree) -> Iterator[InputError]:
+    """An interface is in one place at a time."""
+    lent: dict[str, int] = {}
+    for index, link in enumerate(topology.links):
+        for end, device in enumerate(link.devices or ()):
+            if device is None or not isinstance(link.kind, HostNics):
+                continue
+            if device in lent:
+                got = f"{device} is lent already, by links.{lent[device]}"
+                yield problem(tree, ("topology", "links", index, "devices", end), got, "name another interface")
+            lent.setdefault(device, index)
 
 
 def _overlaps(topology: Topology, tree: Tree) -> Iterator[InputError]:
@@ -186,11 +222,6 @@ def _shape_mistakes(shape: Shape, mtu: int | None) -> Iterator[tuple[str, str, s
         for attribute, key in _NEEDS_RATE.items():
             if attribute in shape.model_fields_set and getattr(shape, attribute) is not None:
                 yield key, f"{key} means nothing without a rate", 'add e.g. "rate: 1gbit"'
-    elif shape.rate_bps < _LEAST_BPS:
-        got = (
-            f"a full frame would take over {8 * _ETHERNET_MTU // _LEAST_BPS} s, and kernels count whole bytes a second"
-        )
-        yield "rate", got, 'take 1kbit at least, e.g. "rate: 1mbit"'
     if shape.red is not None and shape.rate_bps is None:
         yield "red", "red means nothing without a rate", 'add e.g. "rate: 100mbit"'
     elif shape.red is not None and shape.method in ("netem", "tbf"):

@@ -10,7 +10,18 @@ from harness.spec.delay_table import UNIT, delay_table, table_data
 from harness.spec.link_changes import Changes, Course, LinkState, course_of
 from harness.spec.netem import Correlation, FourStates, GilbertElliott, LossChain, Slots
 from harness.spec.section import StableSection
+from harness.spec.trace_file import LEAST_BPS
 from harness.units import Count, DurationNs, OnOff, RateBps, Share, SizeBytes
+
+_ETHERNET_MTU = 1500
+
+
+def _not_too_slow(rate_bps: int) -> int:
+    """A rate that kernels can keep. Raises ValueError; a rule would tell of it only once all else can be read."""
+    if rate_bps < LEAST_BPS:
+        got = f"a full frame would take over {8 * _ETHERNET_MTU // LEAST_BPS} s, and kernels count whole bytes a second"
+        raise ValueError(f'{got}; take 1kbit at least, e.g. "rate: 1mbit"')
+    return rate_bps
 
 
 class Qdisc(StableSection):
@@ -56,7 +67,9 @@ class Shape(StableSection):
         )
     )
 
-    rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
+    rate_bps: Annotated[RateBps, AfterValidator(_not_too_slow)] | None = Field(
+        None, alias="rate", description="bandwidth limit"
+    )
     burst_bytes: SizeBytes | None = Field(
         None,
         alias="burst",

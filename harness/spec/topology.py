@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from harness.spec.links import LINK_KINDS, LinkKind
+from harness.spec.routing import NetworkAddress, Routing
 from harness.spec.section import Section, StableSection
 from harness.spec.shape import Shape
 from harness.units import Count, CpuSet, DurationNs, OnOff, Share, SizeBytes
@@ -54,14 +55,6 @@ def _gateway(text: str) -> str:
         raise ValueError(f'"{text[:60]}" is not an address; expected one such as "10.1.0.1"') from None
 
 
-def _network(text: str) -> str:
-    """The network of a route, "10.1.0.0/24"; normalised."""
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError as error:
-        raise ValueError(f'"{text[:60]}" is no network: {error}; expected one such as "10.1.0.0/24"') from None
-
-
 def _mac(text: str) -> str:
     """A hardware address that one device can have; in lower case."""
     if not re.fullmatch(_MAC[1:-1], text) or int(text[1], 16) & 1 or not int(text.replace(":", ""), 16):
@@ -90,7 +83,6 @@ _OWN_SYSCTLS = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6
 SysctlName = Annotated[str, AfterValidator(_sysctl), Field(json_schema_extra={"examples": ["net.ipv4.tcp_ecn"]})]
 SysctlValue = Annotated[str, BeforeValidator(_sysctl_value, json_schema_input_type=int | str)]
 GatewayAddress = Annotated[str, AfterValidator(_gateway), Field(json_schema_extra={"examples": ["10.1.0.1"]})]
-NetworkAddress = Annotated[str, AfterValidator(_network), Field(json_schema_extra={"examples": ["10.1.0.0/24"]})]
 Mac = Annotated[str, AfterValidator(_mac), Field(json_schema_extra={"pattern": _MAC})]
 HostName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^\s/,]+$")]
 NodeName = Annotated[str, AfterValidator(_node_name), Field(json_schema_extra={"pattern": _NODE_NAME})]
@@ -129,6 +121,7 @@ class Node(StableSection):
             "sysctls",
             "initcwnd",
             "initrwnd",
+            "routing",
         )
     )
 
@@ -157,6 +150,9 @@ class Node(StableSection):
     initrwnd: Count | None = Field(
         None, ge=1, le=65535, description="segments that a new TCP connection tells its peer it has room for"
     )
+    routing: Routing | None = Field(
+        None, description="a routing daemon, which makes the node's routes: BIRD or FRR, where it is installed"
+    )
     cpu_share: Share | None = Field(
         None, description="share of the machine's CPU time that the node's workload may use (a control group's quota)"
     )
@@ -174,7 +170,9 @@ class Link(StableSection):
         "null for an end on a switch",
     )
     devices: tuple[NodeName | None, NodeName | None] | None = Field(
-        None, description="names of the two interfaces; eth0, eth1, ... if absent"
+        None,
+        description="names of the two interfaces; eth0, eth1, ... if absent; with nic: physical, "
+        "which of this host's are lent to the run",
     )
     macs: tuple[Mac | None, Mac | None] | None = Field(
         None, description="hardware addresses of the two interfaces; chosen automatically if absent"
@@ -186,8 +184,8 @@ class Link(StableSection):
     queues: Count = Field(1, ge=1, le=256, description="receive and transmit queues of each end")
     nic: NicName = Field(
         "veth",
-        description="kind of link: veth or netkit; a device on top of a veth pair (macvlan, vxlan, ...); or a pair of "
-        "emulated NICs back to back (only in `pollbench vm run`)",
+        description="kind of link: veth or netkit; a device on top of a veth pair (macvlan, vxlan, ...); physical, two "
+        "interfaces of this host; or a pair of emulated NICs back to back (only in `pollbench vm run`)",
     )
     shape: Shape | None = Field(None, description="shaping of both directions")
     own_forward: Shape | None = Field(None, alias="forward", description="first node to second; replaces shape")

@@ -11,6 +11,7 @@ from harness.errors import InputError
 from harness.spec.delay_table import NAMES as DISTRIBUTIONS
 from harness.spec.delay_table import parse_table
 from harness.spec.messages import Mistakes
+from harness.spec.routing import DAEMONS
 from harness.spec.trace_file import MAX_BYTES, TraceError, packed, parse_trace
 from harness.spec.yaml_tree import Tree, tree_of
 from harness.store.regular import read_input
@@ -18,6 +19,7 @@ from harness.store.regular import read_input
 _DIRECTIONS = ("shape", "forward", "reverse")
 # A distribution of one value, and a trace of one opportunity.
 _HARMLESS = "1"
+_CALLED = {"bird": "a configuration of BIRD", "frr": "a configuration of FRR"}
 
 
 def with_traces(section: Tree, mistakes: Mistakes) -> Tree:
@@ -26,13 +28,34 @@ def with_traces(section: Tree, mistakes: Mistakes) -> Tree:
     A path leads from the file that names it. mistakes: gets a file that is not there, or is none; something harmless
     stands for it, so that the rest of the section can be checked too.
     """
-    links = section.child("links")
+    nodes, links = section.child("nodes"), section.child("links")
+    if nodes is not None and (changed := _nodes(nodes, mistakes)):
+        section = section.updated({"nodes": nodes.updated(changed)})
     if links is None or not isinstance(links.value, tuple):
         return section
     made = tuple(_link(link, mistakes) for link in links.value)
     if all(new is old for new, old in zip(made, links.value, strict=True)):
         return section
     return section.updated({"links": replace(links, value=made)})
+
+
+def _nodes(nodes: Tree, mistakes: Mistakes) -> dict[str, Tree]:
+    """The nodes whose routing daemon has its configuration in a file, with what that holds."""
+    changed = {}
+    for name, node in nodes.entries.items():
+        routing = node.child("routing")
+        if routing is None:
+            continue
+        filled = routing
+        for daemon in DAEMONS:
+            filled = _filled(filled, daemon, _is_text, mistakes)
+        if filled is not routing:
+            changed[name] = node.updated({"routing": filled})
+    return changed
+
+
+def _is_text(text: str) -> None:
+    """Any text may be a configuration: the daemon itself says what is wrong with one."""
 
 
 def _link(link: Tree, mistakes: Mistakes) -> Tree:
@@ -54,9 +77,14 @@ def _link(link: Tree, mistakes: Mistakes) -> Tree:
 def _filled(
     section: Tree, key: str, parse: Callable[[str], object], mistakes: Mistakes, known: Container[str] = ()
 ) -> Tree:
-    """The section with what the file holds that `key` names, itself where that is no file, or has been read."""
+    """The section with what the file holds that `key` names, itself where that is no file, or has been read.
+
+    A text of several lines is what a file would hold.
+    """
     name, data = section.child(key), f"{key}_data"
     if name is None or not isinstance(name.value, str) or name.value in known or section.child(data) is not None:
+        return section
+    if "\n" in name.value:
         return section
     text = packed(_HARMLESS)
     with mistakes.noting():
@@ -66,7 +94,7 @@ def _filled(
 
 def _read(name: str, at: str, key: str, parse: Callable[[str], object]) -> str:
     """The packed text of a file. at: where it is named; key: as what; parse: raises TraceError where it is not that."""
-    attempted = f"read a {key}"
+    attempted = f"read {_CALLED.get(key, f'a {key}')}"
     todo = "a path leads from the file that names it"
     todo += f"; or one of {', '.join(DISTRIBUTIONS)}" if key == "distribution" else ""
     if not name:

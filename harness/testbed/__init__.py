@@ -11,8 +11,10 @@ from harness.kernel import netns, probe
 from harness.kernel.journal import Journal
 from harness.spec.topology import Topology
 from harness.store.record import Columns, QdiscRow
+from harness.testbed import lent
 from harness.testbed.emulated import check_shaping, emulated, observed
 from harness.testbed.namespaces import explained, namespace, namespace_name, room_for
+from harness.testbed.routing import routed
 from harness.testbed.wiring import Wiring
 from harness.topology.layout import Layout, PortLayout, plan_layout
 
@@ -32,7 +34,7 @@ class NodeHandle:
 class Testbed:
     """A running testbed. qdiscs: every declared qdisc, as asked for and as read back.
 
-    hosts: node to facts of its host, where the nodes are on two.
+    hosts: node to facts of its host, where the nodes are on two. columns: of nodes.csv, what else nodes were made of.
     """
 
     token: str
@@ -40,6 +42,7 @@ class Testbed:
     layout: Layout = field(repr=False)
     qdiscs: list[QdiscRow]
     hosts: dict[str, Columns] = field(default_factory=dict)
+    columns: dict[str, Columns] = field(default_factory=dict)
 
     def address(self, node: str, seen_from: str | None = None) -> str:
         """The address by which `seen_from` reaches `node` in the fewest hops. Raises InputError: no path."""
@@ -66,9 +69,11 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
             with explained(), netns.unnamed_many(len(topology.nodes)) as fresh:
                 made = zip(topology.nodes, map(netns.path_of_fd, fresh), strict=True)
                 fds = {name: stack.enter_context(namespace(name, journal, path)) for name, path in made}
-            qdiscs = _by_netlink(layout, fds, napi)
+            layout, qdiscs = _by_netlink(stack, layout, fds, napi, journal)
         nodes = {name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes}
-        yield Testbed(journal.token, nodes, layout, qdiscs)
+        cards, routes = lent.columns(layout, fds), stack.enter_context(routed(layout, fds, journal))
+        columns = {name: cards.get(name, {}) | routes.get(name, {}) for name in {**cards, **routes}}
+        yield Testbed(journal.token, nodes, layout, qdiscs, columns=columns)
 
 
 def refuse_here(topology: Topology) -> None:
@@ -80,10 +85,14 @@ def refuse_here(topology: Topology) -> None:
         raise InputError("build the topology on one host", got=got, todo=todo)
 
 
-def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[QdiscRow]:
-    """Make the layout in fresh namespaces; the declared qdiscs as read back."""
+def _by_netlink(
+    stack: contextlib.ExitStack, layout: Layout, fds: dict[str, int], napi: bool, journal: Journal
+) -> tuple[Layout, list[QdiscRow]]:
+    """Make the layout in fresh namespaces; the layout as made, the declared qdiscs as read back."""
+    layout = lent.with_own_addresses(layout)
     with explained(), Wiring(layout, fds) as wiring:
         wiring.prepare()
+        stack.enter_context(lent.interfaces(layout, fds, napi, journal))
         wiring.connect()
         if napi:
             wiring.enable_napi()
@@ -96,7 +105,7 @@ def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[QdiscRo
             wiring.check_addresses()
         if napi:
             wiring.check_napi()
-    return qdiscs
+    return layout, qdiscs
 
 
 def _by_mininet(

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import IO
 
 from harness.errors import InputError, MissingError, PollbenchError
@@ -29,8 +29,10 @@ from harness.mininet.load import load_graph, with_last_line
 from harness.signals import await_readable
 from harness.spec.topology import Controller, Emulator
 from harness.store.record import QdiscRow
+from harness.testbed.daemons import daemon
+from harness.testbed.lent import with_ports
 from harness.testbed.namespaces import namespace, namespace_name
-from harness.testbed.openvswitch import controller_running, daemon, open_vswitch
+from harness.testbed.openvswitch import controller_running, open_vswitch
 from harness.testbed.wiring import no_qdisc, qdisc_row
 from harness.topology.layout import Layout, PortLayout
 
@@ -191,11 +193,7 @@ def observed(layout: Layout, fds: dict[str, int]) -> Layout:
             raise PollbenchError("build by Mininet", on=on, got="Mininet made no such interface")
         return port._replace(ifindex=numbers[port.node][port.device])
 
-    return replace(
-        layout,
-        links=tuple((real(first), real(second)) for first, second in layout.links),
-        ports={node: tuple(map(real, ports)) for node, ports in layout.ports.items()},
-    )
+    return with_ports(layout, real)
 
 
 def check_shaping(layout: Layout, fds: dict[str, int]) -> list[QdiscRow]:

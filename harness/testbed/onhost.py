@@ -15,7 +15,7 @@ from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.signals import pause
 from harness.spec.topology import Topology
-from harness.testbed import Testbed, addressing, node_handle
+from harness.testbed import Testbed, addressing, lent, node_handle
 from harness.testbed.namespaces import explained, namespace, namespace_name
 from harness.topology.layout import PortLayout, plan_layout
 
@@ -45,10 +45,7 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
 
 def _set_up(sock: NetlinkSocket, port: PortLayout, ifindex: int, mtu: int | None, napi: bool) -> None:
     with iproute() as ipr:
-        if mtu is not None:
-            ipr.set_link(f"set the MTU of {ifindex} to {mtu}", ifindex, mtu=mtu)
-        if napi and ipr.interfaces()[port.device].kind == "veth":
-            ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
+        lent.prepare(ipr, port.device, mtu, napi)
         ipr.set_link("set lo up", links.LOOPBACK_IFINDEX, state="up")
         ipr.set_link(f"set {port.device} up", ifindex, state="up")
     sock.batch([links.new_address(ifindex, port.interface)])
@@ -74,13 +71,8 @@ def hardware_address(testbed: Testbed) -> str:
 def described(testbed: Testbed) -> str:
     """This end's interface in words: its name, its driver, where it sits."""
     (node,) = testbed.nodes.values()
-    device = node.ports[0].device
     with in_netns(node.fd):
-        try:
-            driver, bus = ethtool.driver(device)
-        except OSError:
-            return device
-    return f"{device} ({driver}, {bus})" if bus else f"{device} ({driver})"
+        return lent.described(node.ports[0].device)
 
 
 def know(testbed: Testbed, mac: str) -> None:

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import identity
 from harness.kernel.journal import Journal
 from harness.kernel.netns import in_netns
-from harness.kernel.proc import start_ticks
 from harness.mininet.load import with_last_line
 from harness.signals import pause
 from harness.spec.topology import Controller
+from harness.testbed.daemons import daemon, home_of, own_directory
 
 _LIBRARY = "/usr/lib/openvswitch-switch"  # where Debian keeps the daemon
+_NAME = "ovs"
 _SCHEMA = "vswitch.ovsschema"
 _PATIENCE_S = 10.0
 _LISTEN_S, _PAUSE_S = 30.0, 0.02
@@ -37,40 +37,30 @@ def open_vswitch(launcher: list[str], journal: Journal) -> Iterator[dict[str, st
     PollbenchError when it does not start.
     """
     programs = {name: _program(name) for name in ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl")}
-    home = _home(journal.token)
-    number = journal.note("directory", path=str(home))
-    home.mkdir(mode=0o755)
-    journal.identify(number, identity.of_path(home))
+    home = home_of(_NAME, journal.token)
     environment = os.environ | _variables(home)
     address, database = f"unix:{home}/db.sock", str(home / "conf.db")
-    try:
-        with contextlib.ExitStack() as stack:
-            _run([programs["ovsdb-tool"], "create", database, _schema(programs["ovsdb-tool"])], environment)
-            server = [programs["ovsdb-server"], database, f"--remote=p{address}"]
-            stack.enter_context(daemon([*launcher, *server], environment, journal))
-            _wait_for(home / "db.sock")
-            _run([programs["ovs-vsctl"], "--no-wait", "init"], environment)
-            switch = [*launcher, programs["ovs-vswitchd"], address, f"--pidfile={home}/ovs-vswitchd.pid"]
-            stack.enter_context(daemon(switch, environment, journal))
-            _run([programs["ovs-vsctl"], "-t", "10", "show"], environment)
-            yield environment
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-        journal.done(number)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(own_directory(_NAME, journal))
+        _run([programs["ovsdb-tool"], "create", database, _schema(programs["ovsdb-tool"])], environment)
+        server = [programs["ovsdb-server"], database, f"--remote=p{address}"]
+        stack.enter_context(daemon([*launcher, *server], environment, journal))
+        _wait_for(home / "db.sock")
+        _run([programs["ovs-vsctl"], "--no-wait", "init"], environment)
+        switch = [*launcher, programs["ovs-vswitchd"], address, f"--pidfile={home}/ovs-vswitchd.pid"]
+        stack.enter_context(daemon(switch, environment, journal))
+        _run([programs["ovs-vsctl"], "-t", "10", "show"], environment)
+        yield environment
 
 
 def variables_of(token: str) -> dict[str, str]:
     """What programs of Open vSwitch need in their environment to find that of a testbed; nothing where it has none."""
-    home = _home(token)
+    home = home_of(_NAME, token)
     return _variables(home) if home.is_dir() else {}
 
 
 def _variables(home: Path) -> dict[str, str]:
     return {name: str(home) for name in ("OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR")}
-
-
-def _home(token: str) -> Path:
-    return Path(f"/run/pollbench-ovs-{token}")
 
 
 def _program(name: str) -> str:
@@ -84,38 +74,6 @@ def _program(name: str) -> str:
 def _schema(tool: str) -> str:
     """The database's schema lies beside the programs, wherever these were installed."""
     return str(Path(tool).resolve().parents[1] / "share" / "openvswitch" / _SCHEMA)
-
-
-@contextlib.contextmanager
-def daemon(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    journal: Journal,
-    output: IO[bytes] | int = subprocess.DEVNULL,
-    stdin: int = subprocess.DEVNULL,
-    pass_fds: Sequence[int] = (),
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A program for the length of the block, in a session of its own. output: where its output and errors go."""
-    with subprocess.Popen(
-        command,
-        env=environment,
-        stdin=stdin,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        pass_fds=pass_fds,
-        start_new_session=True,
-    ) as process:
-        number = journal.note("process", pid=process.pid, start_ticks=start_ticks(process.pid))
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            journal.done(number)
 
 
 def _wait_for(path: Path) -> None:

@@ -16,14 +16,17 @@ from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.signals import check_stop
-from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic, Overlay
+from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic, HostNics, Overlay
 from harness.store.record import QdiscRow, Scalar
 from harness.testbed import addressing, overlays
+from harness.testbed.lent import is_lent
 from harness.topology.layout import Layout, PortLayout
 from harness.topology.overlays import wire_mtu
 from harness.topology.qdiscs import DEFAULT_MTU, Disc
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
+# A card negotiates its link anew whenever it is set up.
+_CABLE_S, _LOOK_S = 20.0, 0.5
 _ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
 
 
@@ -226,8 +229,8 @@ class Wiring:
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
                     # A veth has it at once, netkit soon after, a NIC once its driver has looked.
-                    if not ethtool.await_carrier(port.device, _PATIENCE_S):
-                        raise PollbenchError("bring up a link", on=f"{port.device} of {node}", got="no carrier")
+                    if not _carries(port):
+                        raise _unfit(port, "bring up a link", "no carrier", "are both interfaces joined by a cable?")
                 if any(port.over is not None for port in ports):
                     overlays.check(self._layout, node, self._socket(node))
 
@@ -245,7 +248,7 @@ class Wiring:
                     ]
                     got = f"{wrong[0]} did not change" if wrong else "it has no NAPI"
                     if wrong or (with_napi is not None and port.ifindex not in with_napi):
-                        raise PollbenchError("make a link busy-poll capable", on=f"{port.device} of {node}", got=got)
+                        raise _unfit(port, "make a link busy-poll capable", got, "name another, or see its driver")
 
     def __enter__(self) -> Self:
         return self
@@ -298,7 +301,23 @@ def _needs_features(port: PortLayout) -> bool:
 
 def _may_have_napi(port: PortLayout) -> bool:
     """Is there a NAPI on the port, with whatever features?"""
-    return _needs_features(port) or isinstance(LINK_KINDS[port.nic], EmulatedNic)
+    return _needs_features(port) or isinstance(LINK_KINDS[port.nic], EmulatedNic | HostNics)
+
+
+def _carries(port: PortLayout) -> bool:
+    """Has it a carrier, soon enough?"""
+    deadline = time.monotonic() + (_CABLE_S if is_lent(port) else _PATIENCE_S)
+    while not ethtool.await_carrier(port.device, _LOOK_S):
+        check_stop()
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def _unfit(port: PortLayout, attempted: str, got: str, todo: str) -> PollbenchError:
+    """The error for a port that is not as it has to be; an interface of the host's own is what this host lacks."""
+    on = f"{port.device} of {port.node}"
+    return MissingError(attempted, on, got, todo) if is_lent(port) else PollbenchError(attempted, on, got)
 
 
 def _write_sysctl(name: str, value: int, family: str) -> None:

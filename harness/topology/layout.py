@@ -131,7 +131,7 @@ class Layout:
         members = self.members.get(peer.node, ())
         if not port.addressed or len(members) > STATIC_NEIGHBOURS:
             return []
-        return [other for other in members if other is not port]
+        return [other for other in members if other != port]
 
     def _fabric_routes(self, switch: str) -> list[Route]:
         """The routes of a switch that routes: to its own hosts, and over all shortest paths to the others."""
@@ -167,7 +167,8 @@ class Layout:
         if self.routed() and uplinks:
             return [Route(_everything(4), FABRIC_GATEWAY, tuple(uplinks), fabric=True)]
         fixed = list(self._declared(node))
-        if self.topology.nodes[node].default_route is not None:
+        declared = self.topology.nodes[node]
+        if declared.default_route is not None or declared.routing is not None:
             return fixed
         given = {route.to for route in fixed}
         return fixed + [route for route in self._computed(node) if route.to not in given]

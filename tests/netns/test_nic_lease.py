@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.errors import MissingError
 from harness.kernel import nic_lease
+from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.iproute import iproute
 from harness.kernel.journal import clean, open_journal
 from harness.kernel.netlink import NetlinkError
 from harness.kernel.netns import in_netns
+from tests import command, experiment
+from tests.beds import bed, greet, pair, run_in
 
 NAME = f"pbtest-{os.getpid()}-lent"
 
@@ -30,6 +36,9 @@ def host() -> Iterator[None]:
     """A namespace for a host: a0 with a default route, b0 with an address, c0 in a bridge, d0 with a qdisc, e0 free."""
     subprocess.run(["ip", "netns", "add", NAME], check=True)
     try:
+        with in_netns(NAME):
+            # Else IPv6 asks for a second or two whether anybody else has its address, and shows it as tentative.
+            HOST.write(sysctl_file("net.ipv6.conf.default.accept_dad"), 0)
         ip("link", "set", "lo", "up")
         for letter in "abcde":
             ip("link", "add", f"{letter}0", "type", "veth", "peer", "name", f"{letter}1")
@@ -60,6 +69,24 @@ def test_what_the_host_needs_itself_is_not_lent() -> None:
             assert nic_lease.why_not("e0") == ""
             assert "what this host is reached by" in nic_lease.why_not("lo")
             assert "there is no such interface; there are: lo, " in nic_lease.why_not("z0")
+        ip("address", "flush", "dev", "a0")
+        assert nic_lease.why_not("e0") == nic_lease.why_not("e0", ["e1"]) == ""
+        assert nic_lease.why_not("e0", ["b0"]) == "this host has no address elsewhere"
+        ip("address", "flush", "dev", "b0")
+        assert nic_lease.why_not("e0") == "this host has no address elsewhere"
+
+
+@pytest.mark.usefixtures("host")
+def test_a_device_that_cannot_be_moved_stays_as_it_is(tmp_path: Path) -> None:
+    before, inside = seen("lab"), f"{NAME}-run"
+    subprocess.run(["ip", "netns", "add", inside], check=True)
+    try:
+        refused = pytest.raises(MissingError, match="stays in the namespace in which it was made")
+        with in_netns(NAME), open_journal(tmp_path) as journal, refused, nic_lease.lend("lab", inside, journal):
+            pass
+    finally:
+        subprocess.run(["ip", "netns", "delete", inside], check=True)
+    assert seen("lab") == before
 
 
 # What a decoder may lose on the way: attributes that few use.
@@ -76,13 +103,13 @@ route add 10.11.0.0/16 dev e0 congctl cubic fastopen_no_cookie 1
 """
 
 
-def seen() -> str:
+def seen(device: str = "e0") -> str:
     """The device, its addresses and routes, without the time that addresses have left."""
     shown = [("-d", "link"), ("-d", "address"), ("-d", "route", "show", "table", "all"), ("-d", "-6", "route")]
     texts = []
     for *words, last in [(*words, "dev") for words in shown]:
         done = subprocess.run(
-            ["ip", "-n", NAME, *words, *(() if "show" in words else ("show",)), last, "e0"],
+            ["ip", "-n", NAME, *words, *(() if "show" in words else ("show",)), last, device],
             check=True,
             capture_output=True,
             text=True,
@@ -152,3 +179,41 @@ def test_what_a_killed_borrower_had_is_put_back_unless_it_is_another(tmp_path: P
         subprocess.run(["ip", "netns", "delete", inside], check=True)
     assert (act.action, act.subject) == ("left" if anew else "restored", "e0")
     assert ("192.0.2.200" in addresses.stdout, "192.0.2.33" in addresses.stdout) == (anew, not anew)
+
+
+TOPOLOGY = {"nic": "physical", "devices": ["e0", "e1"], "mtu": 1400, "shape": {"rate": "100mbit"}}
+
+
+@pytest.mark.usefixtures("host")
+def test_a_link_of_two_interfaces_of_the_host() -> None:
+    """Shaped, busy-polled and known to each other as any link, and afterwards as they were."""
+    before = seen("e0"), seen("e1")
+    with in_netns(NAME), bed(pair(**TOPOLOGY), napi=True) as testbed:
+        greet(testbed, "a", "b", 1300)
+        (port,) = testbed.nodes["a"].ports
+        (link,) = json.loads(run_in(testbed.nodes["a"], "ip", "-j", "link", "show", "e0"))
+        assert (link["mtu"], link["ifindex"], link["qdisc"]) == (1400, port.ifindex, "htb")
+        assert link["address"].replace(":", "") == port.mac.hex()
+        assert "PERMANENT" in run_in(testbed.nodes["a"], "ip", "neigh")
+        assert testbed.columns == {"a": {"interface": "e0 (veth)"}, "b": {"interface": "e1 (veth)"}}
+        assert {(row.node, row.device) for row in testbed.qdiscs} == {("a", "e0"), ("b", "e1")}
+    assert (seen("e0"), seen("e1")) == before
+
+
+@pytest.mark.usefixtures("host")
+def test_a_killed_run_gives_its_interfaces_back_by_clean(tmp_path: Path) -> None:
+    before = seen("e0"), seen("e1")
+    link = {"between": ["client", "server"], "nic": "physical", "devices": ["e0", "e1"]}
+    topology = experiment.document()["topology"] | {"links": [link]}
+    workload = experiment.document()["workload"] | {"duration": "30s"}
+    file = experiment.write(tmp_path, topology=topology, workload=workload)
+    with command.start("run", file, "-o", tmp_path / "results", netns=NAME) as process:
+        deadline = time.monotonic() + command.HANGS_AFTER_S
+        while len(subprocess.run(["ip", "-n", NAME, "link"], capture_output=True, text=True).stdout.split("@e")) > 1:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+    done = command.run("clean", netns=NAME)
+    assert done.returncode == 0, done.stderr
+    assert (seen("e0"), seen("e1")) == before

@@ -325,3 +325,53 @@ def test_alternatives_of_a_value_are_one_mistake(tmp_path: Path) -> None:
     lines = validated(tmp_path, text)
     assert [line.split(": ")[1].split(";")[0] for line in lines if "comand" in line]
     assert not any("is not text" in line for line in lines)
+
+
+def test_what_is_wrong_with_interfaces_of_the_host_and_routing_daemons(tmp_path: Path) -> None:
+    lines = validated(
+        tmp_path,
+        """\
+name: lent
+topology:
+  nodes:
+    client: {cpus: "0", routing: {}}
+    server: {cpus: "1", routing: {bird: "a\\nb", frr: "c\\nd"}, initcwnd: 10}
+    third: {routing: {bird: "a\\nb", until: ["fd00::/64"]}}
+    lan: {switch: on, routing: {frr: "router ospf\\n"}}
+  links:
+    - {between: [client, server], nic: physical}
+    - {between: [client, third], nic: physical, devices: [eth1, eth0], queues: 2}
+    - {between: [third, lan], nic: physical, devices: [lo, eth1]}
+workload: {kind: ping-pong, from: client, to: server}
+""",
+    )
+    assert [line.split(": ")[1] for line in lines] == [
+        "topology.links.0.nic",
+        "topology.links.1.devices.1",
+        "topology.links.1.queues",
+        "topology.links.2.devices.0",
+        "topology.links.2.devices.1",
+        "topology.nodes.client.routing",
+        "topology.nodes.server.routing",
+        "topology.nodes.server.initcwnd",
+        "topology.nodes.third.routing.until.0",
+        "topology.nodes.lan.routing",
+    ]
+
+
+def test_a_rate_that_is_too_low_is_named_beside_a_delay_that_cannot_be_read(tmp_path: Path) -> None:
+    lines = validated(tmp_path, HEAD.replace("server]}", "server], shape: {rate: 1bit, delay: soon}}"))
+    assert [line.split(": ")[1] for line in lines] == ["topology.links.0.shape.rate", "topology.links.0.shape.delay"]
+
+
+def test_a_configuration_is_a_file_or_its_text(tmp_path: Path) -> None:
+    nodes = 'nodes: {client: {cpus: "0", routing: {%s}}, server: {cpus: "1"}}'
+    head = HEAD.replace('nodes: {client: {cpus: "0"}, server: {cpus: "1"}}', nodes)
+    lines = validated(tmp_path, head % "bird: r1.conf")
+    assert len(lines) == 1 and "read a configuration of BIRD" in lines[0] and "No such file" in lines[0]
+    (tmp_path / "r1.conf").write_text("protocol device {}\n")
+    for value in ("bird: r1.conf", 'bird: "protocol device {}\\n"'):
+        path = tmp_path / "f.yaml"
+        path.write_text(head % value)
+        routing = load_experiment(path).cells[0].spec.topology.nodes["client"].routing
+        assert routing is not None and routing.text == "protocol device {}\n"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from harness.spec.links.base import TUNNELS, DevicePair, EmulatedNic, LinkKind, Overlay, Part
+from harness.spec.links.base import TUNNELS, DevicePair, EmulatedNic, HostNics, LinkKind, Overlay, Part
 
 
 def _discovered() -> dict[str, LinkKind]:
-    """Name to kind: pairs of devices, what is on top of one, NICs of guests. TypeError for a name that stands twice."""
+    """Name to kind: pairs of devices, what is on top of one, NICs. TypeError for a name that stands twice."""
     modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
     described: list[LinkKind] = [module.KIND for module in modules if hasattr(module, "KIND")]
     kinds = {
         kind.name: kind
-        for kind in sorted(described, key=lambda kind: (kind.needs_guest, isinstance(kind, Overlay), kind.name))
+        for kind in sorted(
+            described,
+            key=lambda kind: (kind.needs_guest, isinstance(kind, HostNics), isinstance(kind, Overlay), kind.name),
+        )
     }
     if len(kinds) < len(described):
         raise TypeError(f"{__name__}: a name stands twice: {', '.join(sorted(kind.name for kind in described))}")
@@ -29,4 +32,4 @@ def emulated(name: str) -> EmulatedNic:
     return {kind.name: kind for kind in LINK_KINDS.values() if isinstance(kind, EmulatedNic)}[name]
 
 
-__all__ = ["LINK_KINDS", "TUNNELS", "DevicePair", "EmulatedNic", "LinkKind", "Overlay", "Part", "emulated"]
+__all__ = ["LINK_KINDS", "TUNNELS", "DevicePair", "EmulatedNic", "HostNics", "LinkKind", "Overlay", "Part", "emulated"]

@@ -74,6 +74,11 @@ class Overlay(LinkKind):
 
 
 @dataclass(frozen=True)
+class HostNics(LinkKind):
+    """Two interfaces of the host that the link's `devices` name: each is lent to its node while the testbed stands."""
+
+
+@dataclass(frozen=True)
 class EmulatedNic(LinkKind):
     """A model of NIC that QEMU emulates, two of them back to back. It has a NAPI whatever is set.
 
