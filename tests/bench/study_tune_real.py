@@ -92,11 +92,11 @@ def raced(grid: Grid, seed: int, most: int | None) -> tuple[float, bool, float, 
     while (step := race.step()) is not None:
         race.take(grid.make(step))
     certificate = certify(race)
-    behind = (np.inf, np.inf)
+    by_mean = by_median = np.inf
     if race.confirmed:
         leader = race.confirmed[0]
-        behind = grid.mean[leader] - grid.mean.min(), grid.median[leader] - grid.median.min()
-    return race.runs / (10 * len(grid.keys)), certificate is not None and certificate.sure, *map(float, behind)
+        by_mean, by_median = (float(of[leader] - of.min()) for of in (grid.mean, grid.median))
+    return race.runs / (10 * len(grid.keys)), certificate is not None and certificate.sure, by_mean, by_median
 
 
 def least_runs(mean: Floats, variance: Floats, within: float = WITHIN, error: float = ERROR) -> Floats:
