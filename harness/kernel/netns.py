@@ -14,7 +14,7 @@ from harness.kernel.hostfiles import HOST, HostFiles
 from harness.kernel.syscalls import held
 
 RUN_DIR = "/run/netns"
-_MANY, _AT_ONCE = 32, 4
+_AT_ONCE = 4
 HERE = "/proc/thread-self/ns/net"
 
 
@@ -45,19 +45,16 @@ def unnamed() -> Iterator[int]:
 def unnamed_many(count: int) -> Iterator[list[int]]:
     """Descriptors of so many new namespaces, which go with the block unless it gave them names. Raises OSError.
 
-    Of many, several threads make them: the kernel makes as many at a time as there are CPUs.
+    Several threads make them: the kernel makes as many at a time as there are CPUs.
     """
 
     def made(_: int) -> int:
         with throw_away():
             return os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
 
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        futures = [pool.submit(made, number) for number in range(count)]
     with contextlib.ExitStack() as stack:
-        if count < _MANY:
-            yield [stack.enter_context(held(made(number))) for number in range(count)]
-            return
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            futures = [pool.submit(made, number) for number in range(count)]
         fds = [stack.enter_context(held(future.result())) for future in futures if future.exception() is None]
         for future in futures:
             future.result()

@@ -18,6 +18,8 @@ from harness.testbed.routing import routed
 from harness.testbed.wiring import Wiring
 from harness.topology.layout import Layout, PortLayout, plan_layout
 
+_MANY = 32
+
 
 @dataclass(frozen=True)
 class NodeHandle:
@@ -66,14 +68,21 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
         if topology.engine == "mininet":
             layout, fds, qdiscs = _by_mininet(stack, layout, napi, journal)
         else:
-            with explained(), netns.unnamed_many(len(topology.nodes)) as fresh:
-                made = zip(topology.nodes, map(netns.path_of_fd, fresh), strict=True)
-                fds = {name: stack.enter_context(namespace(name, journal, path)) for name, path in made}
+            fds = _namespaces(stack, topology, journal)
             layout, qdiscs = _by_netlink(stack, layout, fds, napi, journal)
         nodes = {name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes}
         cards, routes = lent.columns(layout, fds), stack.enter_context(routed(layout, fds, journal))
         columns = {name: cards.get(name, {}) | routes.get(name, {}) for name in {**cards, **routes}}
         yield Testbed(journal.token, nodes, layout, qdiscs, columns=columns)
+
+
+def _namespaces(stack: contextlib.ExitStack, topology: Topology, journal: Journal) -> dict[str, int]:
+    """A namespace for every node, left with `stack`; of many all are made before the first is named and noted."""
+    if len(topology.nodes) < _MANY:
+        return {name: stack.enter_context(namespace(name, journal)) for name in topology.nodes}
+    with explained(), netns.unnamed_many(len(topology.nodes)) as fresh:
+        made = zip(topology.nodes, map(netns.path_of_fd, fresh), strict=True)
+        return {name: stack.enter_context(namespace(name, journal, path)) for name, path in made}
 
 
 def refuse_here(topology: Topology) -> None:
