@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.kernel import syscalls
@@ -47,6 +46,9 @@ def unnamed_many(count: int) -> Iterator[list[int]]:
 
     Several threads make them: the kernel makes as many at a time as there are CPUs.
     """
+
+    # Imported here: few testbeds have so many nodes, and a guest loads all that is imported at its start.
+    from concurrent.futures import ThreadPoolExecutor
 
     def made(_: int) -> int:
         with throw_away():
