@@ -46,9 +46,10 @@ def _cell(tail: CellTail, above: str) -> Iterator[Block]:
         for reason in tail.refused:
             yield Para(f"No conclusion: {reason}.", "warn")
         return
+    traced_us = tail.traced_us or account.p50_ns / 1e3
     yield Para(
         f"{len(account.slow)} of {tail.requests:,} requests took more than {account.threshold_ns / 1e3:,.4g} us "
-        f"({above}); the traced p50 is {account.p50_ns / 1e3:,.4g} us{_expected(tail)}. {_joined(tail)}"
+        f"({above}); the traced p50 is {traced_us:,.4g} us{_expected(tail)}. {_joined(tail)}"
     )
     if not account.slow:
         return

@@ -127,7 +127,7 @@ class _Play:
         cpus, patience_s = cpu_set(spec, ends), spec.checks.redo * takes_s
         quiet = quiet_moment(cpus, context.stopper, spec.checks, takes_s, patience_s)
         started = context.testbed, context.stopper, context.stack, cpu_set(spec, ends)
-        changer, watch = self._changer, self._watch = LinkChanger(*started), LinkWatch(*started, _on_wire(spec, ends))
+        changer, watch = self._changer, self._watch = LinkChanger(*started), LinkWatch(*started, _on_wire(context))
         try:
             for session in sessions:
                 session.serve()
@@ -166,7 +166,7 @@ class _Play:
             files |= self._hogs.files() | changer.files() | watch.files()
             files |= sockets_file(list(context.socket_options.values()))
         if context.tracer is not None:
-            files |= context.tracer.finish(measured.reports.get("client", {}), spec.workload.can_be_timed())
+            files |= context.tracer.finish(measured.reports.get("client", {}), spec.workload, measured.passed)
         for session in sessions:
             rows += session.rows()
         outcome = self._outcome(readings, delta, napis)
@@ -296,10 +296,11 @@ def _report(workload: Workload, reading: Reading) -> Report:
     return report | {"name": workload.name, "timed": loadgen_report.of_samples(reading.samples)}
 
 
-def _on_wire(spec: CellSpec, ends: Ends) -> OnWire | None:
+def _on_wire(context: RunContext) -> OnWire | None:
     """What is timed by the packets at its client's devices, if that is here."""
-    workload = spec.workload
-    if not workload.is_timed_on_wire() or not ends.holds(workload.source):
+    workload = context.spec.workload
+    needed = workload.shows_in_packets() if context.tracer else workload.is_timed_on_wire()
+    if not needed or not context.ends.holds(workload.source):
         return None
     return OnWire(workload.source, workload.transport(), workload.fixed_port())
 

@@ -331,7 +331,7 @@ class WorkloadSession:
 
     def _timed(self) -> Any:
         """Its requests, if the packets tell them. ValueError."""
-        if self.passed is None:
+        if self.passed is None or not self.workload.is_timed_on_wire():
             return None
         timed = exchanges(self.passed, self.workload.transport())
         self.doubts += timed.doubts

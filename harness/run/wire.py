@@ -29,10 +29,14 @@ Records = npt.NDArray[np.void]
 
 
 class Exchanges(NamedTuple):
-    """samples: as of Reading, one a request, by time; doubts: what of the packets could not be told."""
+    """samples: as of Reading, one a request, by time; doubts: what of the packets could not be told.
+
+    start_ns: by CLOCK_REALTIME, from where the samples count.
+    """
 
     samples: npt.NDArray[np.void]
     doubts: list[str]
+    start_ns: int = 0
 
 
 def exchanges(records: Records, protocol: str) -> Exchanges:
@@ -67,7 +71,7 @@ def exchanges(records: Records, protocol: str) -> Exchanges:
     samples = np.empty(sent.size, dtype=[("intended_ns", "<i8"), ("latency_ns", "<i8")])
     samples["intended_ns"] = sent[order] - sent.min()
     samples["latency_ns"] = took[order]
-    return Exchanges(samples, doubts)
+    return Exchanges(samples, doubts, int(sent.min()))
 
 
 def _follows(records: Records, flows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

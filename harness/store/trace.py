@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 EVENTS_FILE, META_FILE = "trace.parquet", "trace.json"
 """The files of a traced run beside its samples."""
+REQUESTS_FILE = "trace-requests.bin"
+"""Of a program that tells nothing: its requests by their packets, each a REQUEST_DTYPE."""
 VERSION = 1
 
 
@@ -53,6 +55,7 @@ VECTORS = ("local_timer", "reschedule", "call_function", "call_function_single",
 """Interrupts between CPUs and of the CPU's own timer."""
 SOFTIRQS = ("HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU")
 NET_RX = 3
+REQUEST_DTYPE = np.dtype([("intended_ns", "<i8"), ("latency_ns", "<i8")])
 EVENT_DTYPE = np.dtype([("ns", "<i8"), ("a", "<i8"), ("b", "<i8"), ("pid", "<i4"), ("kind", "<i4"), ("cpu", "<i4")])
 
 
@@ -64,7 +67,7 @@ class Meta:
     lost: events that found no room, by CPU. lacking: events that the kernel does not have, with the reason. programs:
     task ids by our program's label ("client", "server", "hog"); client_tids: in the order of the client's threads, over
     which `connections` are spread. names, irqs: of tasks and interrupts by number; devices: names; shaped: which node's
-    devices queue. timed: whether replies carry the server's times.
+    devices queue. timed: whether replies carry the server's times; by_packets: requests are those of REQUESTS_FILE.
     """
 
     start_ns: int = 0
@@ -81,6 +84,7 @@ class Meta:
     devices: tuple[str, ...] = ()
     shaped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     timed: bool = False
+    by_packets: bool = False
     version: int = VERSION
 
     def label(self, tid: int) -> str:

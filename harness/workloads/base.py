@@ -181,6 +181,10 @@ class Workload(BaseModel):
         """Are its requests to be timed by the packets at the client's devices, since nobody tells?"""
         return False
 
+    def shows_in_packets(self) -> bool:
+        """Can its requests be told by its packets, for a trace, where no reply tells when the server had it?"""
+        return self.is_timed_on_wire()
+
     def server_tells(self) -> bool:
         """Has the foreign server to end before the output is read, since figures stand in what it says?"""
         return False

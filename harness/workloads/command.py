@@ -271,6 +271,10 @@ class Command(Workload):
         """Are latencies `in: wire`?"""
         return self.latencies is not None and self.latencies.source == "wire"
 
+    def shows_in_packets(self) -> bool:
+        """Those of a port whose packets pass a link."""
+        return self.latencies is not None and self.port is not None and self.source != self.target
+
     def server_tells(self) -> bool:
         """Is any figure the server's?"""
         return any(figure.of == "server" for figure in self.figures.values())

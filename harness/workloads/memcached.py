@@ -45,6 +45,11 @@ class Memcached(Generated):
         """The binary protocol goes over TCP."""
         return "tcp"
 
+    def shows_in_packets(self) -> bool:
+        """Where a connection has one request at a time, and both ends a link between them."""
+        alone = self.loop() == "closed" and self.depth * self.threads <= self.connections
+        return alone and self.source != self.target
+
     def wait_of(self, role: Role) -> str:
         """memcached waits by epoll (libevent)."""
         return "epoll" if role == "server" else super().wait_of(role)

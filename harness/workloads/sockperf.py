@@ -68,6 +68,10 @@ class Sockperf(Workload):
         """Only ping-pong waits for the reply before the next request."""
         return "closed" if self.mode == "ping-pong" else "open"
 
+    def shows_in_packets(self) -> bool:
+        """Where each request has a reply, and both pass a link."""
+        return self.reply_every == 1 and self.source != self.target
+
     def wait_of(self, role: Role) -> str:
         """On one socket it blocks in recvfrom."""
         return "blocking"

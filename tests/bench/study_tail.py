@@ -7,6 +7,7 @@ the runs are made in guests, in model time, where nobody else is: those injectio
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -41,13 +42,11 @@ _PAIR = {"nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}}, "links": [
 _PING = {"kind": "ping-pong", "from": "client", "to": "server", "warmup": "100ms", "duration": "2s"}
 _OPEN = {"kind": "load", "from": "client", "to": "server", "warmup": "100ms", "duration": "2s", "rate": 1000}
 GROUPS = {
-    "hog": lambda slow: slow.cause.kind == "behind" and slow.cause.who == "hog",
+    "hog": lambda slow: slow.cause.kind in ("behind", "flow") and slow.cause.who == "hog",
     "server": lambda slow: slow.cause.kind in ("work", "queued"),
     "shaper": lambda slow: slow.cause.kind == "shaper",
     "deferral": lambda slow: slow.cause.kind == "deferred",
-    "softirq": lambda slow: (
-        slow.cause.kind == "softirq" or (slow.cause.kind == "behind" and slow.cause.who.startswith("ksoftirqd"))
-    ),
+    "flow": lambda slow: slow.cause.kind == "flow" and slow.cause.who.startswith("background1-"),
     "stopped": lambda slow: slow.cause.kind == "stopped",
     "interrupt": lambda slow: slow.cause.kind in ("irq", "interrupted"),
     "fault": lambda slow: slow.cause.kind == "fault",
@@ -84,7 +83,10 @@ def _hog(kind: str, **more: Any) -> Injection:
     return Injection("hog", 1000, document)
 
 
-_FLOOD_NODES = {**_PAIR["nodes"], "flood": {"cpus": "0"}, "sink": {"cpus": "1"}}  # type: ignore[dict-item]
+# What one CPU sends another takes in (RPS), and carries through all namespaces of a line in the same softirq.
+_LINE = ("flood", *(f"router{number}" for number in range(8)), "sink")
+_LINE_NODES = {name: {} for name in _LINE} | {"flood": {"cpus": "0"}, "sink": {"cpus": "1"}}
+_LINE_LINKS = [{"between": list(pair)} for pair in itertools.pairwise(_LINE)]
 INJECTIONS: dict[str, Injection] = {
     "hog that spins": _hog("spin"),
     "hog of system calls": _hog("syscall"),
@@ -108,17 +110,18 @@ INJECTIONS: dict[str, Injection] = {
             "settings": {"*": {**_FIFO, "coalesce": {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "2ms"}}},
         },
     ),
+    "hog that sends packets": _hog("network"),
     "flood of softirqs": Injection(
-        "softirq",
-        150,
+        "flow",
+        300,
         {
-            "topology": {"nodes": _FLOOD_NODES, "links": [*_PAIR["links"], {"between": ["flood", "sink"]}]},
+            "topology": {"nodes": {**_PAIR["nodes"], **_LINE_NODES}, "links": [*_PAIR["links"], *_LINE_LINKS]},
             "workload": None,
             "workloads": [
                 {**_PING, "measured": True},
-                {**_OPEN, "from": "flood", "to": "sink", "rate": 40000, "arrivals": "burst", "burst": 2000},
+                {**_OPEN, "from": "flood", "to": "sink", "rate": 10000, "arrivals": "burst", "burst": 500},
             ],
-            "settings": {"client": _FIFO, "server": _FIFO, "sink": {"rps": {"cpus": "1"}}},
+            "settings": {"client": _FIFO, "server": _FIFO, "router0": {"rps": {"cpus": "1"}}},
         },
     ),
     "SIGSTOP": Injection("stopped", 1500, {"workload": _PING}, tail_injectors.stopping),
@@ -193,13 +196,14 @@ def in_guests(names: Sequence[str], place: Path) -> Iterator[tuple[str, Account,
 def _shortened(document: Mapping[str, Any]) -> dict[str, Any]:
     """A second of traffic takes ten in model time."""
     brief = {"warmup": "20ms", "duration": "500ms"}
-    cut = {"workload": {**document["workload"], **brief}} if document.get("workload") else {}
-    return {**document, **cut}
+    parts = {key: {**document[key], **brief} for key in ("workload",) if document.get(key)}
+    parts |= {key: [{**one, **brief} for one in document[key]] for key in ("workloads",) if document.get(key)}
+    return {key: value for key, value in {**document, **parts}.items() if value is not None}
 
 
 def group(slow: Slow) -> str:
-    """What a slow request is said to have met, by GROUPS."""
-    return next((name for name, fits in GROUPS.items() if fits(slow)), "other")
+    """What a slow request is said to have met, by GROUPS; else its cause."""
+    return next((name for name, fits in GROUPS.items() if fits(slow)), f"{slow.cause.kind} {slow.cause.who}".strip())
 
 
 def main(words: Sequence[str]) -> None:
@@ -208,7 +212,7 @@ def main(words: Sequence[str]) -> None:
     print("| injected | slow | joined | right | wrong | said |\n|---|---|---|---|---|---|")
     with journal.host_lock(), tempfile.TemporaryDirectory() as place:
         if "--in-vm" in words:
-            told = [name for name, one in INJECTIONS.items() if "workload" in one.document and one.plain]
+            told = [name for name, one in INJECTIONS.items() if one.plain]
             results = in_guests(names or told, Path(place))
         else:
             results = ((name, *traced(INJECTIONS[name], Path(place))) for name in names or INJECTIONS)

@@ -15,6 +15,7 @@ import pytest
 from harness.analysis.tail import parse_above, sentence, tails
 from harness.analysis.tail.causes import Account, account
 from harness.analysis.tail.cell import _expected_us
+from harness.analysis.tail.packets import requests_by_packets
 from harness.analysis.tail.pieces import SEGMENTS
 from harness.analysis.tail.trace import requests_of, trace_of
 from harness.errors import InputError
@@ -23,12 +24,12 @@ from harness.report.html.tail import tail_section
 from harness.report.tail import CSV_COLUMNS, tail_csv, tail_json, tail_text
 from harness.store import ResultSet, RunRecord
 from harness.store import samples as parquet
-from harness.store.trace import EVENT_DTYPE, EVENTS_FILE, META_FILE, NET_RX, Kind, Meta, read_meta, to_json
+from harness.store.trace import EVENT_DTYPE, EVENTS_FILE, META_FILE, NET_RX, VECTORS, Kind, Meta, read_meta, to_json
 from tests import experiment
 from tests.command import call
 from tests.unit import synthetic
 
-CLIENT, SERVER, HOG, KILLER = 100, 200, 300, 400
+CLIENT, SERVER, HOG, KILLER, SENDER = 100, 200, 300, 400, 500
 STEP = 1_000_000
 COUNT = 1000
 Row = tuple[int, int, int, int, int, int]  # ns, cpu, kind, pid, a, b
@@ -40,6 +41,7 @@ class Bed:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.samples: list[tuple[int, ...]] = []
+        self.packets: list[tuple[int, int]] = []
 
     def add(self, ns: int, cpu: int, kind: Kind, pid: int, a: int = 0, b: int = 0) -> None:
         self.rows.append((ns, cpu, kind, pid, a, b))
@@ -59,8 +61,9 @@ class Bed:
         self.add(t + 200, 0, Kind.SOFTIRQ_ENTRY, pid, NET_RX)
         self.add(t + 5000, 0, Kind.WAKING, pid, SERVER, 1)
         self.add(t + 5200, 0, Kind.SOFTIRQ_EXIT, pid, NET_RX)
+        beside = SENDER if more.get("flow") else 0
         if not more.get("deferred"):
-            self.add(t + 6000, 0, Kind.SWITCH, CLIENT, 0, 1)
+            self.add(t + 6000, 0, Kind.SWITCH, CLIENT, beside, 1)
         runs = t + 8000 + more.get("runqueue", 0)
         if more.get("caught"):  # it is about to sleep again when it is woken, and another takes its CPU in that switch
             self.add(t + 3000, 1, Kind.WAKING, 0, SERVER, 1)
@@ -74,7 +77,15 @@ class Bed:
         else:
             self.add(runs, 1, Kind.SWITCH, 0, SERVER)
         taken = runs + 2000
-        answered = taken + 1000 + more.get("work", 0)
+        answered = taken + 1000 + more.get("work", 0) + more.get("flow", 0)
+        if flow := more.get("flow", 0):  # of packets that the other CPU hands over
+            self.add(taken + 100, 0, Kind.SOFTIRQ_ENTRY, SENDER, NET_RX)
+            self.add(taken + 290, 0, Kind.SOFTIRQ_EXIT, SENDER, NET_RX)
+            self.add(taken + 300, 1, Kind.VECTOR_ENTRY, SERVER, VECTORS.index("call_function_single"))
+            self.add(taken + 400, 1, Kind.SOFTIRQ_RAISE, SERVER, NET_RX)
+            self.add(taken + 500, 1, Kind.VECTOR_EXIT, SERVER, VECTORS.index("call_function_single"))
+            self.add(taken + 500, 1, Kind.SOFTIRQ_ENTRY, SERVER, NET_RX)
+            self.add(taken + 500 + flow, 1, Kind.SOFTIRQ_EXIT, SERVER, NET_RX)
         if stopped := more.get("stopped", 0):
             self.add(taken + 300, 0, Kind.SIGNAL, KILLER, 19, SERVER)
             self.add(taken + 500, 1, Kind.SWITCH, SERVER, 0, 4)
@@ -88,8 +99,9 @@ class Bed:
         self.add(t + 5200, 1, Kind.SOFTIRQ_EXIT, SERVER, NET_RX)
         self.add(t + 6000, 1, Kind.SWITCH, SERVER, 0, 1)
         runs = t + 8000 + more.get("idle", 0)
-        self.add(runs, 0, Kind.SWITCH, 0, CLIENT)
+        self.add(runs, 0, Kind.SWITCH, beside, CLIENT)
         received = runs + 2000
+        self.packets.append((sent + 1900, t + 1000 - (sent + 1900)))
         self.samples.append((sent, received - sent, received - sent, 0, taken, answered, SERVER))
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -109,7 +121,7 @@ class Bed:
             lost={0: 0, 1: 0},
             programs={"client": (CLIENT,), "server": (SERVER,), "hog": (HOG,)},
             client_tids=(CLIENT,),
-            names={KILLER: "killer"},
+            names={KILLER: "killer", SENDER: "sender"},
             timed=True,
         )
 
@@ -134,6 +146,7 @@ def bed(**more: int) -> Bed:
         ("work", "work", "server", "work", "events"),
         ("stopped", "stopped", "killer", "work", "events"),
         ("deferred", "deferred", "", "request_softirq", "events"),
+        ("flow", "flow", "sender", "work", "events"),
         ("idle", "idle", "", "reply_wakeup", "inferred"),
     ],
 )
@@ -151,6 +164,25 @@ def test_what_a_request_met_is_its_cause(met: str, kind: str, who: str, segment:
         assert max(segments, key=lambda name: segments[name]) == segment
         for before, after in zip(slow.pieces, slow.pieces[1:], strict=False):
             assert before.end == after.begin
+
+
+@pytest.mark.parametrize(
+    ("met", "kind", "segment"), [("runqueue", "behind", "request_runqueue"), ("work", "work", "work")]
+)
+def test_programs_that_tell_nothing_are_followed_by_their_packets(met: str, kind: str, segment: str) -> None:
+    made = bed(**{met: 400_000})
+    columns = dict(zip(("intended_ns", "latency_ns"), np.array(made.packets, dtype=np.int64).T, strict=True))
+    # Nobody says whose the tasks are.
+    meta = replace(made.meta(), programs={}, names={SERVER: "echo", HOG: "hog"})
+    requests = requests_by_packets(columns, meta, made.events())
+    assert len(requests) == COUNT
+    assert {(request.client, request.server) for request in requests} == {(CLIENT, SERVER)}
+    told = account(trace_of(made.events(), meta, requests), requests, 100_000)
+    (row,) = told.rows
+    assert (row.cause.kind, row.cause.who, row.count) == (kind, "hog" if met == "runqueue" else "echo", 10)
+    assert row.median_ns == pytest.approx(400_000, rel=0.02)
+    segments = told.slow[0].segments()
+    assert max(segments, key=lambda name: segments[name]) == segment
 
 
 def test_an_ordinary_way_has_every_segment() -> None:

@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "behind": BY_EVENTS,
     "irq": BY_EVENTS,
     "softirq": BY_EVENTS,
+    "flow": BY_EVENTS,
     "shaper": BY_EVENTS,
     "deferred": BY_EVENTS,
     "work": BY_EVENTS,

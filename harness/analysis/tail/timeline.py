@@ -9,28 +9,39 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from harness.store.trace import SOFTIRQS, VECTORS, Kind, Meta
+from harness.store.trace import NET_RX, SOFTIRQS, VECTORS, Kind, Meta
 
 Events = npt.NDArray[Any]
 _HIDDEN = -1
 # As plain numbers: a comparison with an IntEnum takes several times as long, and there are millions.
 _SWITCH, _WAKING = int(Kind.SWITCH), int(Kind.WAKING)
 _SOFTIRQ_ENTRY, _SOFTIRQ_EXIT = int(Kind.SOFTIRQ_ENTRY), int(Kind.SOFTIRQ_EXIT)
+_SOFTIRQ_RAISE = int(Kind.SOFTIRQ_RAISE)
 _IRQ_ENTRY, _VECTOR_ENTRY = int(Kind.IRQ_ENTRY), int(Kind.VECTOR_ENTRY)
 _EXITS = (int(Kind.IRQ_EXIT), int(Kind.VECTOR_EXIT))
+_NET_RX = SOFTIRQS[NET_RX]
 _STATE_BITS = 0xFF
 """Of a state: above it stands only that the kernel took the CPU away."""
+
+
+class Raised(NamedTuple):
+    """When NET_RX became due on a CPU, in which interrupt ("": in none), and which task was there then."""
+
+    ns: int
+    irq: str
+    task: int
 
 
 class Doing(NamedTuple):
     """What a CPU does. what: "task", "irq", "softirq", or "hidden": out of idle, the switch itself is not in the trace.
 
-    who: the interrupt or softirq; task: who runs, or is interrupted.
+    who: the interrupt or softirq; task: who runs, or is interrupted; raised: of a NET_RX, by what it became due.
     """
 
     what: str
     who: str
     task: int
+    raised: Raised | None = None
 
 
 class Span(NamedTuple):
@@ -56,6 +67,8 @@ class Cpu:
         """Switches that the trace lacks: after the first time, before the second, to which task."""
         self._irqs: list[str] = []
         self._softirq = ""
+        self._due: Raised | None = None
+        self._raised: Raised | None = None
         self._task = -1
         self._names = dict(enumerate(VECTORS))
         self._meta = meta
@@ -66,7 +79,7 @@ class Cpu:
             if jumped:
                 self._jump(before, ns, pid)
             before = ns
-            if self._take(kind, a) or jumped:
+            if self._take(kind, a, ns) or jumped:
                 self._note(ns)
 
     def _jump(self, before_ns: int, ns: int, pid: int) -> None:
@@ -78,12 +91,14 @@ class Cpu:
             self.doings.append(Doing("hidden", "", pid))
         self._task = pid
 
-    def _take(self, kind: int, a: int) -> bool:
+    def _take(self, kind: int, a: int, ns: int) -> bool:
         """What an event changes; False where it changes nothing."""
         if kind == _SWITCH:
             self._task, self._irqs, self._softirq = a, [], ""
         elif kind == _SOFTIRQ_ENTRY:
             self._softirq = SOFTIRQS[a] if 0 <= a < len(SOFTIRQS) else str(a)
+            if a == NET_RX:  # made due by an interrupt, or else by the task itself, which sends
+                self._raised, self._due = self._due or Raised(ns, "", self._task), None
         elif kind == _SOFTIRQ_EXIT:
             self._softirq = ""
         elif kind == _IRQ_ENTRY:
@@ -94,14 +109,23 @@ class Cpu:
             if self._irqs:
                 self._irqs.pop()
         else:
+            if kind == _SOFTIRQ_RAISE and a == NET_RX:
+                self._raise(ns)
             return False
         return True
+
+    def _raise(self, ns: int) -> None:
+        """NET_RX is due; by itself, where it had more than it may do at once: for the same packets."""
+        if self._irqs or not self._softirq:
+            self._due = Raised(ns, self._irqs[-1] if self._irqs else "", self._task)
+        else:
+            self._due = self._due or self._raised
 
     def _note(self, ns: int) -> None:
         if self._irqs:
             doing = Doing("irq", self._irqs[-1], self._task)
         elif self._softirq:
-            doing = Doing("softirq", self._softirq, self._task)
+            doing = Doing("softirq", self._softirq, self._task, self._raised if self._softirq == _NET_RX else None)
         else:
             doing = Doing("task", "", self._task)
         self.begins.append(ns)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.analysis.tail.timeline import Cpu, Events, Stolen, Task, cpus_of, tasks_of
-from harness.store.trace import Kind, Meta
+from harness.store.trace import NET_RX, Kind, Meta
 
 
 class Cause(NamedTuple):
@@ -75,6 +75,7 @@ def trace_of(events: Events, meta: Meta, requests: list[Request]) -> Trace:
     cpus = cpus_of(events, meta)
     tids = {tid for request in requests for tid in (request.client, request.server)}
     kinds = events["kind"]
+    due = events[(kinds == Kind.SOFTIRQ_RAISE) & (events["a"] == NET_RX)]
     queued: dict[int, list[tuple[int, int, int]]] = {}
     for ns, pid, packet, device in events[kinds == Kind.QUEUE][["ns", "pid", "a", "b"]].tolist():
         queued.setdefault(pid, []).append((ns, packet, device))
@@ -94,9 +95,7 @@ def trace_of(events: Events, meta: Meta, requests: list[Request]) -> Trace:
         faults={tid: events["ns"][(kinds == Kind.FAULT) & (events["pid"] == tid)].tolist() for tid in tids},
         queued=queued,
         left=left,
-        raised={
-            cpu: events["ns"][(kinds == Kind.SOFTIRQ_RAISE) & (events["cpu"] == cpu)].tolist() for cpu in meta.cpus
-        },
+        raised={cpu: due["ns"][due["cpu"] == cpu].tolist() for cpu in meta.cpus},
         signals=[tuple(row) for row in events[kinds == Kind.SIGNAL][["ns", "b", "pid"]].tolist()],
         served=served,
     )

@@ -10,6 +10,7 @@ _WORDS = {
     "irq": "interrupt {who} on CPU {cpu}",
     "interrupted": "interrupted by {who} on CPU {cpu}, by far longer than its handler ran",
     "softirq": "softirq {who} on CPU {cpu}",
+    "flow": "CPU {cpu} took in packets of {who}",
     "shaper": "waited in the queue of {who}",
     "deferred": "waited for the deferral's timer",
     "work": "work of the {who}",
@@ -31,6 +32,7 @@ _ADVICE = {
     "irq": "move the interrupt to another CPU (irq_affinity)",
     "interrupted": "a hypervisor makes interrupts dear: move who sends them, or the program, to another CPU",
     "softirq": "move receiving to another CPU (rps, rss, irq_affinity, threaded_napi), or poll (busy_poll)",
+    "flow": "have another CPU take in those packets (rps, rss, irq_affinity, threaded_napi), or move who sends them",
     "shaper": "less load on the link, a shorter queue, or one that lets small flows pass (fq_codel, fq)",
     "deferred": "a shorter gro_flush_timeout, or busy polling with prefer_busy_poll, which takes packets before it",
     "work": "it is the program's own time: make it do less, or give it more threads",
@@ -54,7 +56,7 @@ def what(cause: Cause) -> str:
     text = _WORDS[cause.kind].format(who=cause.who or "nobody we saw", cpu=cause.cpu)
     if cause.kind == "silent" and cause.cpu < 0:
         return "one of the two CPUs stood still"
-    return f"{text} (pid {cause.pid})" if cause.kind in ("behind", "stopped") and cause.pid else text
+    return f"{text} (pid {cause.pid})" if cause.kind in ("behind", "flow", "stopped") and cause.pid else text
 
 
 def advice(cause: Cause) -> str:

@@ -18,6 +18,7 @@ _FILLS = {
     "behind": "#d1495b",
     "irq": "#e08e45",
     "softirq": "#e0b445",
+    "flow": "#b8862b",
     "shaper": "#8a5fbf",
     "deferred": "#5f7fbf",
     "work": "#3d9970",

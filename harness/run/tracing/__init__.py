@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,10 +18,12 @@ from harness.kernel.journal import Journal
 from harness.kernel.tracefs import Instance
 from harness.run.outcome import Report
 from harness.run.tracing import events
+from harness.run.wire import Records, exchanges
 from harness.spec.cells import CellSpec
 from harness.store import samples as parquet
-from harness.store.trace import EVENTS_FILE, META_FILE, Meta, to_json
+from harness.store.trace import EVENTS_FILE, META_FILE, REQUEST_DTYPE, REQUESTS_FILE, Meta, to_json
 from harness.testbed import Testbed
+from harness.workloads import Workload
 
 # A busy CPU of a ping-pong writes 5 MB of events a second; a ring that is full takes no more, and the run is no use.
 _BYTES_PER_S = 16 << 20
@@ -85,8 +88,11 @@ class Tracer:
             shaped=shaped,
         )
 
-    def finish(self, client: Report, timed: bool) -> dict[str, bytes]:
-        """The files of the trace, once the client has reported; none where nothing was traced."""
+    def finish(self, client: Report, workload: Workload, passed: Records | None) -> dict[str, bytes]:
+        """The files of the trace, once the client has reported; none where nothing was traced.
+
+        passed: its packets, of a program that tells nothing.
+        """
         if self.meta is None or self.records is None:
             return {}
         tids = tuple(int(tid) for tid in client.get("tids", ()))
@@ -97,9 +103,16 @@ class Tracer:
             start_ns=int(client.get("start_ns") or 0),
             client_tids=tids,
             connections=int(client.get("connections") or 1),
-            timed=timed,
+            timed=workload.can_be_timed(),
         )
         kept = {} if self.encode is None else {EVENTS_FILE: self.encode(self.records)}
+        if passed is not None:
+            ahead_ns = _realtime_ahead_ns()
+            inside = passed[passed["at_ns"] >= meta.begin_ns + ahead_ns]  # before it a client may fill its server
+            with contextlib.suppress(ValueError):  # it pipelines: its requests cannot be told
+                requests = exchanges(inside, workload.transport())
+                meta = replace(meta, start_ns=requests.start_ns - ahead_ns, by_packets=True)
+                kept[REQUESTS_FILE] = requests.samples.astype(REQUEST_DTYPE).tobytes()
         return kept | {META_FILE: to_json(meta)}
 
 
@@ -115,6 +128,15 @@ def instance(journal: Journal) -> Iterator[Instance]:
         finally:
             tracefs.remove(root, name)
             journal.done(number)
+
+
+def _realtime_ahead_ns() -> int:
+    """By how much CLOCK_REALTIME, in which packets are stamped, is ahead of CLOCK_MONOTONIC: of the quickest look."""
+    looks = []
+    for _ in range(9):
+        before, real, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        looks.append((after - before, real - (before + after) // 2))
+    return min(looks)[1]
 
 
 def _ring_kb(spec: CellSpec, rings: int) -> int:

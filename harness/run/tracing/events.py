@@ -22,6 +22,8 @@ _RECORD = np.dtype(
 )
 _STOP_SIGNALS = (19, 20, 21, 22)  # SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU
 _NAPI_TIMER = "napi_watchdog"
+_BESIDE_TASKS = 0x18  # of an event's common_flags: TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ
+_OF_TIMER = "irq_vectors/local_timer_"
 _PATIENCE_S = 60.0
 
 
@@ -65,7 +67,9 @@ def chosen(tids: Iterable[int], devices: Collection[str]) -> tuple[dict[str, str
     """
     filters = dict.fromkeys((*_ALWAYS, *_OF_VECTORS), "")
     lacking: dict[str, str] = {}
-    filters["irq/softirq_raise"] = f"vec == {NET_RX}"
+    # What a task sends is taken up at once, in that task; and what wakes an idle CPU holds nobody up.
+    filters["irq/softirq_raise"] = f"vec == {NET_RX} && common_flags & {_BESIDE_TASKS}"
+    filters |= {event: "common_pid != 0" for event in _OF_VECTORS if not event.startswith(_OF_TIMER)}
     filters["exceptions/page_fault_user"] = " || ".join(f"common_pid == {tid}" for tid in sorted(set(tids))[:64])
     filters["signal/signal_generate"] = " || ".join(f"sig == {number}" for number in _STOP_SIGNALS)
     if address := tracefs.address_of(_NAPI_TIMER):
