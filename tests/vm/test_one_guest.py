@@ -112,7 +112,8 @@ LINKS: dict[str, Any] = {
             pcap={},
             queue_series="2ms",
         ),
-        "workload": PING | {"size": "64B"},
+        # Long enough for some quantile of what comes late, where the guest hardly has a CPU.
+        "workload": PING | {"size": "64B", "duration": "2s"},
     },
     # Whatever is sent waits for the next of its slots.
     "trace": {
