@@ -65,6 +65,10 @@ class Plan:
         plan_hash = digest(identity, length=64)
         return replace(self, runs=tuple(runs), cells=tuple(cells.values()), plan_hash=plan_hash)
 
+    def traces_polls(self) -> bool:
+        """Are the polls of NAPIs to be in its traces, too?"""
+        return self.document.get("trace") == "polls"
+
     def traced(self) -> Plan:
         """One further run of every cell, in this plan's order, which is no repetition of it: a plan of its own."""
         cells = {run.cell.cell_id: run.cell for run in self.runs}

@@ -48,7 +48,7 @@ def stamp_now() -> str:
 def say_untraced(experiment: Experiment) -> None:
     """Say that what the file wants traced is not, over fleets."""
     if experiment.trace:
-        say("pollbench: `trace: tail` is left out: only `pollbench run` and `pollbench vm run` trace")
+        say("pollbench: `trace` is left out: only `pollbench run` and `pollbench vm run` trace")
 
 
 def trace(

@@ -67,7 +67,7 @@ def _run_share(arguments: argparse.Namespace, experiment: Experiment, plan: Plan
         say(f"pollbench: nothing to do: the plan has fewer blocks than {of} shares")
         return EXIT_OK
     if experiment.trace:
-        say("pollbench: trace: tail is left out: a share has not all of a cell's runs")
+        say("pollbench: `trace` is left out: a share has not all of a cell's runs")
     need_root("run an experiment")
     arguments.output = str(Path(arguments.output) / f"share-{number}-of-{of}")
     begun = ResultSet.latest(arguments.output, plan.name, owner_of_results()) is not None

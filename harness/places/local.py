@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 
 from harness.errors import InputError, Interrupted, LostError, PollbenchError
@@ -50,9 +50,9 @@ class Local:
     def accept(self, results: ResultSet) -> None:
         """Any set of the same plan can be resumed here."""
 
-    def tracing(self) -> Local:
+    def tracing(self, plan: Plan) -> Local:
         """This host, which traces every run, and makes none again."""
-        return replace(self, take=measure_traced, again=())
+        return replace(self, take=partial(measure_traced, polls=plan.traces_polls()), again=())
 
     def execute(self, plan: Plan, results: ResultSet, watcher: Watcher) -> None:
         """Make the missing runs. Raises also LostError, when the other host of the runs is gone.

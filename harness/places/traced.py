@@ -13,8 +13,8 @@ from harness.store import ResultSet
 class TracingPlace(Place[WatcherT], Protocol[WatcherT]):
     """A place whose runs can be traced: this host, and guests."""
 
-    def tracing(self) -> Place[WatcherT]:
-        """The same place, which traces every run and makes none again."""
+    def tracing(self, plan: Plan) -> Place[WatcherT]:
+        """The same place, which traces every run as the plan asks, and makes none again."""
 
 
 def trace_cells(place: TracingPlace[WatcherT], plan: Plan, results: ResultSet, stamp: str, watcher: WatcherT) -> None:
@@ -25,6 +25,6 @@ def trace_cells(place: TracingPlace[WatcherT], plan: Plan, results: ResultSet, s
     traced_plan = plan.traced()
     traced = ResultSet.latest(results.path, TRACED, results.owner)
     if traced is None or not traced.same_plan(traced_plan):
-        manifest = place.manifest() | {"seed": plan.seed, "trace": "tail"}
+        manifest = place.manifest() | {"seed": plan.seed, "trace": "polls" if plan.traces_polls() else "tail"}
         traced = ResultSet.create(results.path, TRACED, stamp, results.experiment, traced_plan, manifest, results.owner)
-    place.tracing().execute(traced_plan, traced, watcher)
+    place.tracing(plan).execute(traced_plan, traced, watcher)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from harness.analysis.tail import CellTail, advice, sentence, what
 from harness.analysis.tail.causes import GRADES, Account, Slow
 from harness.analysis.tail.pieces import SEGMENTS
+from harness.analysis.tail.polls import Polled
 from harness.report.layout import Block, Col, Gap, Para, Table, Text, to_text
 from harness.report.words import short
 
@@ -26,7 +27,10 @@ _COLS = (
     Col("of all\nexcess", keep=3),
     Col("shown by", right=False, keep=6),
 )
+POLLED = ("NAPI", "polled by", "packets", "polls", "packets a poll")
+_POLLS = tuple(Col(name, right=place > 1, keep=9 - place) for place, name in enumerate(POLLED))
 _MOST_ROWS = 8
+_MOST_POLLERS = 12
 _FEW = 10
 _NARROW_NS = 1000
 
@@ -45,12 +49,14 @@ def _cell(tail: CellTail, above: str) -> Iterator[Block]:
     if account is None:
         for reason in tail.refused:
             yield Para(f"No conclusion: {reason}.", "warn")
+        yield from _polls(tail)
         return
     traced_us = tail.traced_us or account.p50_ns / 1e3
     yield Para(
         f"{len(account.slow)} of {tail.requests:,} requests took more than {account.threshold_ns / 1e3:,.4g} us "
         f"({above}); the traced p50 is {traced_us:,.4g} us{_expected(tail)}. {_joined(tail)}"
     )
+    yield from _polls(tail)
     if not account.slow:
         return
     yield Table(_COLS, tuple(_rows(account)))
@@ -61,6 +67,29 @@ def _cell(tail: CellTail, above: str) -> Iterator[Block]:
         yield Para(f"Note: {len(account.slow)} slow requests are few to judge a tail by.", "dim")
     for note in tail.notes:
         yield Para(f"Note: {note}.", "dim")
+
+
+def _polls(tail: CellTail) -> Iterator[Block]:
+    """Who took packets from each NAPI; nothing where polls were not traced."""
+    if tail.polled:
+        rows = (tuple(map(Text, poller(one))) for one in tail.polled[:_MOST_POLLERS])
+        yield Table(_POLLS, tuple(rows))
+    if rest := tail.polled[_MOST_POLLERS:]:
+        packets = sum(one.packets for one in rest)
+        yield Para(f"{len(rest)} further pollers took {packets:,} packets; --json has them.", "dim")
+
+
+def poller(one: Polled) -> tuple[str, ...]:
+    """What a task took from a NAPI, in the columns of POLLED."""
+    device = "a CPU's backlog" if one.device == "(no_device)" else one.device
+    by = f"{one.who} (pid {one.pid})" if one.pid else one.who
+    return (
+        f"{one.napi}: {device}{f', to {one.receiver}' if one.receiver else ''}",
+        f"NET_RX over {by}" if one.softirq else by,
+        f"{one.packets:,}",
+        f"{one.polls:,}",
+        f"{one.packets / one.polls:.3g}",
+    )
 
 
 def _expected(tail: CellTail) -> str:
@@ -137,6 +166,7 @@ def _plain(tail: CellTail) -> dict[str, object]:
         "expected_p50_us": tail.expected_us,
         "refused": tail.refused,
         "notes": tail.notes,
+        "polled": [one._asdict() for one in tail.polled],
     }
     if account is None:
         return head

@@ -53,7 +53,7 @@ class Experiment:
     repeat: repetitions at most; adaptive: when fewer are enough, None for a fixed number.
     cells: cases outermost, in file order; trees: what each was made from, with places. document: the resolved
     file as plain data, topology files read in, settings of the command line under "set". claims: name to claim.
-    trace: "tail" where one more repetition of each cell is to be traced.
+    trace: "tail" or "polls" where one more repetition of each cell is to be traced.
     tuning: of a file with a `tune` section; its cells are then the one of the file as it stands.
     """
 

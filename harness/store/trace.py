@@ -49,6 +49,8 @@ class Kind(IntEnum):
     """A page fault of the task."""
     SIGNAL = 14
     """a: the signal; b: the task that gets it."""
+    NAPI_POLL = 15
+    """A poll that brought packets, at its end; only where these are asked for. a: an index of Meta.napis; b: packets."""
 
 
 VECTORS = ("local_timer", "reschedule", "call_function", "call_function_single", "irq_work")
@@ -66,8 +68,8 @@ class Meta:
     start_ns: what the samples' times are counted from; begin_ns, end_ns: while events were taken. cpus: those traced.
     lost: events that found no room, by CPU. lacking: events that the kernel does not have, with the reason. programs:
     task ids by our program's label ("client", "server", "hog"); client_tids: in the order of the client's threads, over
-    which `connections` are spread. names, irqs: of tasks and interrupts by number; devices: names; shaped: which node's
-    devices queue. timed: whether replies carry the server's times; by_packets: requests are those of REQUESTS_FILE.
+    which `connections` are spread. names, irqs: of tasks and interrupts by number; devices: names; napis: of each NAPI
+    the name of its device; shaped: which node's devices queue. timed: whether replies carry the server's times; by_packets: requests are those of REQUESTS_FILE.
     """
 
     start_ns: int = 0
@@ -82,6 +84,7 @@ class Meta:
     names: dict[int, str] = field(default_factory=dict)
     irqs: dict[int, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    napis: tuple[str, ...] = ()
     shaped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     timed: bool = False
     by_packets: bool = False

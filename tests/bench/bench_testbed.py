@@ -57,7 +57,7 @@ Times = tuple[float, float]
 def ours() -> Times:
     """(build, teardown) in seconds."""
     start = time.perf_counter()
-    shape = {"rate": "100mbit"}
+    shape = {"rate": "100mbit", "method": "tbf"}  # as the others': by itself htb with a bfifo, two qdiscs an end
     declared = topology(*({"between": [f"a{i}", f"b{i}"], "shape": shape} for i in range(PAIRS)))
     with open_journal() as journal, open_testbed(declared, napi=False, journal=journal) as testbed:
         built = time.perf_counter()

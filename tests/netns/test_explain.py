@@ -44,7 +44,7 @@ def test_what_was_done_to_requests_is_what_they_met(tmp_path: Path) -> None:
     workload = {"kind": "load", "from": "client", "to": "server", "warmup": "50ms", "duration": "300ms"}
     stall = {"workload": {"stall": "3ms", "stall_every": "30ms"}}
     cases = {"hog": {"contention": HOGS}, "stall": stall}
-    file = experiment.write(tmp_path, workload=workload, settings=FIFO, cases=cases, trace="tail")
+    file = experiment.write(tmp_path, workload=workload, settings=FIFO, cases=cases, trace="polls")
     done = run("run", file, "-o", tmp_path / "results")
     assert done.returncode in (0, 1), done.stderr
     assert "it counts in no table" in done.stderr
@@ -57,6 +57,10 @@ def test_what_was_done_to_requests_is_what_they_met(tmp_path: Path) -> None:
     met = {"hog": ("behind", "hog"), "stall": ("work", "server")}
     for cell in answer["cells"]:
         assert (cell["refused"], cell["joined"]) == ([], 1.0)
+        # Each request is one packet to the server, in some CPU's backlog.
+        into = sum(polls["packets"] for polls in cell["polled"] if polls["receiver"] == "server")
+        assert sum(polls["packets"] for polls in cell["polled"]) >= 1.9 * cell["requests"]
+        assert into > 0 and {polls["device"] for polls in cell["polled"]} == {"(no_device)"}
         causes = {(cause["kind"], cause["who"]): cause["requests"] for cause in cell["causes"]}
         assert causes[met[cell["case"]]] >= 5
         # The other one was not there; that some other program was, is the host's affair.

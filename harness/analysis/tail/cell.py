@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.analysis.tail.causes import Account, account
 from harness.analysis.tail.packets import requests_by_packets
+from harness.analysis.tail.polls import Polled, polled
 from harness.analysis.tail.trace import requests_of, trace_of
 from harness.errors import InputError
 from harness.stats import student
@@ -41,6 +42,7 @@ _LEAST_SPREAD = 0.05
 _MOST_IN_MODEL_TIME = 1.5
 # Only while it is traced are the packets of such a program looked at: 2.5 us of 44 in ping-pongs of an echo in C.
 _MOST_BY_PACKETS = 1.1
+_MOST_BY_POLLS = 1.1  # an event for each poll that brought packets
 _UNITS = {"us": 1e3, "ms": 1e6, "s": 1e9, "ns": 1.0}
 
 
@@ -73,7 +75,8 @@ class CellTail:
     """What is known of one cell's tail. refused: why nothing is concluded; then there is no account.
 
     traced_us, expected_us: the traced run's p50, and where it was to lie by the runs that were not traced (None: too
-    few of them). joined: share of its requests with both ends' times. notes: what is no reason to refuse.
+    few of them). joined: share of its requests with both ends' times. notes: what is no reason to refuse. polled: who
+    polled each NAPI, where that was traced; also of one that is refused.
     """
 
     case: str
@@ -87,6 +90,7 @@ class CellTail:
     notes: tuple[str, ...] = ()
     meta: Meta = field(default_factory=Meta)
     account: Account | None = None
+    polled: tuple[Polled, ...] = ()
 
     def label(self) -> str:
         """The cell in words."""
@@ -156,6 +160,7 @@ def _tail(traced: ResultSet, record: RunRecord, untraced: Sequence[RunRecord], a
         tuple(reasons),
         tuple(_notes(record, meta, expected, traced_us)),
         meta,
+        polled=polled(events, meta),
     )
     if reasons:
         return whole
@@ -241,7 +246,8 @@ def _allowed_us(record: RunRecord, meta: Meta, expected: tuple[float, float] | N
     if record.environment.get("accelerator") == "tcg-virtual":
         return expected[0], expected[1] * _MOST_IN_MODEL_TIME
     looked_at = meta.by_packets and "timed" not in record.workload
-    return expected[0], expected[1] * (_MOST_BY_PACKETS if looked_at else 1.0)
+    dearer = (_MOST_BY_PACKETS if looked_at else 1.0) * (_MOST_BY_POLLS if meta.napis else 1.0)
+    return expected[0], expected[1] * dearer
 
 
 def _expected_us(record: RunRecord, untraced: Sequence[RunRecord]) -> tuple[float, float] | None:

@@ -78,6 +78,9 @@ def _received(trace: Trace, way: str, receiver: int, begin: int, end: int) -> It
 def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> Iterator[Piece]:
     """From sending to the receiver's being woken."""
     cpu, entry = _delivered_by(trace, woken)
+    if entry is None and cpu >= 0 and (relay := trace.cpus[cpu].at(woken)[0].task) in trace.relays:
+        yield from _relayed(trace, way, sender, relay, begin, woken)
+        return
     raised = None
     if entry is not None and entry > begin:
         times = trace.raised.get(cpu, [])
@@ -105,6 +108,19 @@ def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> I
         yield from _on_cpu(trace, cpu, until, entry, f"{way}_softirq")
         until = max(until, entry)
     yield from _on_cpu(trace, cpu, until, woken, f"{way}_napi")
+
+
+def _relayed(trace: Trace, way: str, sender: int, relay: int, begin: int, woken: int) -> Iterator[Piece]:
+    """From sending to the receiver's being woken by a thread that takes packets in (threaded NAPI), and what kept it."""
+    queue = _queued(trace, sender, begin, woken)
+    if queue:
+        q, x, device = queue
+        yield from _walk(trace, sender, begin, q, f"{way}_send", awake=True)
+        yield Piece(q, min(x, woken), f"{way}_shaper", Cause("shaper", device))
+        begin = min(x, woken)
+    until = trace.relays[relay].woken(begin, woken) or begin
+    yield from _walk(trace, sender, begin, until, f"{way}_send", awake=True, asleep=Cause("wire"))
+    yield from _walk(trace, relay, until, woken, f"{way}_softirq")
 
 
 def _deferred(trace: Trace, way: str, sender: int, begin: int, until: int) -> Iterator[Piece]:
@@ -227,7 +243,7 @@ def _walk(
     way: it is a receiver that was woken, so waiting is `wakeup` or `runqueue`; awake: it is known to run at `begin`;
     asleep: the cause of its sleeping, where that is known.
     """
-    for first, last, state in trace.tasks[tid].spans(begin, end):
+    for first, last, state in trace.task(tid).spans(begin, end):
         if state.how == "asleep":
             yield Piece(
                 first,

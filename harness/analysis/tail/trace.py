@@ -64,10 +64,19 @@ class Trace:
     raised: dict[int, list[int]]
     signals: list[tuple[int, int, int]]
     served: dict[int, tuple[list[int], list[int], list[int]]]
+    relays: dict[int, Task]
 
     def name(self, tid: int) -> str:
         """A task in words: our program's label, or its own name."""
         return self.meta.label(tid) or self.meta.names.get(tid, f"task {tid}")
+
+    def task(self, tid: int) -> Task:
+        """An end of the requests, or a kernel thread between them."""
+        return self.relays.get(tid) or self.tasks[tid]
+
+
+_RELAYS = ("napi/", "backlog_napi/")
+"""Names of the kernel's threads that take packets in for a device or a CPU begin so."""
 
 
 def trace_of(events: Events, meta: Meta, requests: list[Request]) -> Trace:
@@ -98,6 +107,7 @@ def trace_of(events: Events, meta: Meta, requests: list[Request]) -> Trace:
         raised={cpu: due["ns"][due["cpu"] == cpu].tolist() for cpu in meta.cpus},
         signals=[tuple(row) for row in events[kinds == Kind.SIGNAL][["ns", "b", "pid"]].tolist()],
         served=served,
+        relays=tasks_of((tid for tid, name in meta.names.items() if name.startswith(_RELAYS)), events, cpus),
     )
 
 

@@ -96,7 +96,8 @@ def main(job_disk: str, out_disk: str) -> None:
                 time.sleep(pause_s(run))
             tell("begin", run_id=run.run_id)
             # A guest has no Parquet: the host makes that of the events.
-            out.append(run.run_id, pack(make(run, stopper, Tracer(encode=None) if job["traced"] else None)))
+            tracer = Tracer(plan.traces_polls(), encode=None) if job["traced"] else None
+            out.append(run.run_id, pack(make(run, stopper, tracer)))
 
 
 def set_guest(profile: str, cpus: Iterable[int]) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from harness.report.charts import Bar, Chart
 from harness.report.charts.way import way
 from harness.report.html.markup import Markup, figure, join, section, table, tag
 from harness.report.html.svg import bar
+from harness.report.tail import POLLED, poller
 from harness.report.words import short
 from harness.store import ResultSet
 
@@ -54,7 +55,11 @@ def _cell(tail: CellTail) -> Markup:
     slowest = max(account.slow, key=Slow.latency_ns)
     caption = f"The slowest request of {tail.label()}: {slowest.latency_ns() / 1e3:,.0f} us, {what(slowest.cause)}"
     causes = table(heads, rows, caption=f"{tail.label()}: {count:,} of {tail.requests:,} requests")
-    return join((tag("p", f"{tail.label()}: {sentence(account)}."), causes, figure(caption, _drawn(way(slowest)))))
+    polls = (
+        [table(POLLED, list(map(poller, tail.polled)), caption=f"{tail.label()}: who polled")] if tail.polled else []
+    )
+    drawn = figure(caption, _drawn(way(slowest)))
+    return join((tag("p", f"{tail.label()}: {sentence(account)}."), causes, *polls, drawn))
 
 
 def _drawn(chart: Chart) -> Markup:

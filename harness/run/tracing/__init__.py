@@ -36,9 +36,10 @@ _AROUND_S = 0.5
 class Tracer:
     """Traces one run. Nothing is done to the host before `window`, and nothing is left of it after.
 
-    encode: makes the file of the events, None where they are left to whoever has `records` (a guest has no Parquet).
+    polls: those of NAPIs, too. encode: makes the file of the events, None where they are left to whoever has `records` (a guest has no Parquet).
     """
 
+    polls: bool = False
     encode: Callable[[npt.NDArray[Any]], bytes] | None = parquet.encode
     records: npt.NDArray[Any] | None = None
     meta: Meta | None = None
@@ -62,7 +63,7 @@ class Tracer:
         devices = {device for names in shaped.values() for device in names}
         ordered = sorted(cpus)
         with instance(journal) as trace:
-            filters, lacking = events.chosen((tid for of_it in tids.values() for tid in of_it), devices)
+            filters, lacking = events.chosen((tid for of_it in tids.values() for tid in of_it), devices, self.polls)
             lacking |= trace.set_up(filters, ordered, _ring_kb(spec, len(ordered)))
             _need_scheduler(lacking)
             begin_ns = time.monotonic_ns()
@@ -85,6 +86,7 @@ class Tracer:
             names=texts.names,
             irqs=texts.irqs,
             devices=texts.devices,
+            napis=texts.napis,
             shaped=shaped,
         )
 

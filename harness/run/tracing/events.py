@@ -54,16 +54,17 @@ _OF_VECTORS = {
     for name in VECTORS
     for end, kind in (("entry", Kind.VECTOR_ENTRY), ("exit", Kind.VECTOR_EXIT))
 }
+_OF_NAPIS = {"napi/napi_poll": Wanted(Kind.NAPI_POLL, "napi", "work", "dev_name")}
 _OF_QUEUES = {
     "net/net_dev_queue": Wanted(Kind.QUEUE, "skbaddr", "", "name"),
     "net/net_dev_xmit": Wanted(Kind.XMIT, "skbaddr", "", "name"),
 }
 
 
-def chosen(tids: Iterable[int], devices: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+def chosen(tids: Iterable[int], devices: Collection[str], polls: bool = False) -> tuple[dict[str, str], dict[str, str]]:
     """The events of a trace by name, each with its filter or "", and those left out with the reason.
 
-    tids: our tasks, whose page faults count; devices: names of those that queue packets.
+    tids: our tasks, whose page faults count; devices: names of those that queue packets; polls: those of NAPIs, too.
     """
     filters = dict.fromkeys((*_ALWAYS, *_OF_VECTORS), "")
     lacking: dict[str, str] = {}
@@ -77,6 +78,8 @@ def chosen(tids: Iterable[int], devices: Collection[str]) -> tuple[dict[str, str
     else:
         del filters["timer/hrtimer_expire_entry"]
         lacking["timer/hrtimer_expire_entry"] = f"the kernel does not say where {_NAPI_TIMER} is"
+    if polls:  # of those that bring packets: one that busy-polls looks a million times a second
+        filters |= dict.fromkeys(_OF_NAPIS, "work > 0")
     if devices:
         names = " || ".join(f'name == "{name}"' for name in sorted(devices)[:16])
         filters |= dict.fromkeys(_OF_QUEUES, names)
@@ -85,7 +88,7 @@ def chosen(tids: Iterable[int], devices: Collection[str]) -> tuple[dict[str, str
 
 def read(instance: Instance, cpus: Iterable[int], events: Iterable[str]) -> npt.NDArray[Any]:
     """All events of the rings, in the order of their times, as records with a text. Raises PollbenchError, OSError."""
-    wanted = _ALWAYS | _OF_VECTORS | _OF_QUEUES
+    wanted = _ALWAYS | _OF_VECTORS | _OF_NAPIS | _OF_QUEUES
     lines = [_line(event, wanted[event], instance) for event in events]
     pieces = []
     with tempfile.NamedTemporaryFile("w", prefix="pollbench-events-") as table:
@@ -126,11 +129,12 @@ def _records(pages: bytes, cpu: int, table: str, page_bytes: int) -> npt.NDArray
 
 
 class Texts(NamedTuple):
-    """What numbers in the events mean: tasks, interrupts, devices."""
+    """What numbers in the events mean: tasks, interrupts, devices, NAPIs by the names of their devices."""
 
     names: dict[int, str]
     irqs: dict[int, str]
     devices: tuple[str, ...]
+    napis: tuple[str, ...]
 
 
 def parted(records: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Texts]:
@@ -146,8 +150,15 @@ def parted(records: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Texts]:
     for column in EVENT_DTYPE.names or ():
         events[column] = records[column]
     events["b"][packets] = index
+    polls = kinds == Kind.NAPI_POLL
+    napis, index = np.unique(records[["a", "text"]][polls], return_inverse=True)
+    events["a"][polls] = index
     names[0] = "idle"
-    return events, Texts(names, irqs, tuple(name.decode(errors="replace") for name in devices))
+    return events, Texts(names, irqs, _decoded(devices), _decoded(napis["text"]))
+
+
+def _decoded(names: npt.NDArray[Any]) -> tuple[str, ...]:
+    return tuple(name.decode(errors="replace") for name in names)
 
 
 def _texts(records: npt.NDArray[Any], number: str) -> dict[int, str]:
