@@ -104,7 +104,10 @@ def measure(
 def measure_traced(
     spec: CellSpec, stopper: Stopper, files: dict[str, bytes], alone: Callable[[], None] = nothing, polls: bool = False
 ) -> Measured:
-    """The same, with the window traced, polls of NAPIs too if so: its events are among the files. Raises also MissingError: no tracefs here."""
+    """The same, with the window traced, polls of NAPIs too if so: its events are among the files.
+
+    Raises also MissingError: no tracefs here.
+    """
     return measure(spec, stopper, files, tracer=Tracer(polls), alone=alone)
 
 

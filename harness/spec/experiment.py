@@ -73,7 +73,8 @@ class Header(Section):
     trace: Literal["tail", "polls"] | None = Field(
         None,
         description="tail: after the runs, one more repetition of every cell is traced, and counts in no table; "
-        "`pollbench explain` then says why its slow requests were slow (as `run --explain`); polls: the same, and who polled each NAPI",
+        "`pollbench explain` then says why its slow requests were slow (as `run --explain`); "
+        "polls: the same, and who polled each NAPI",
     )
     quick: dict[str, Any] | None = Field(
         None, description="dotted key to the value it has with --quick, as with --set: a shorter run"

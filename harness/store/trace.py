@@ -50,7 +50,7 @@ class Kind(IntEnum):
     SIGNAL = 14
     """a: the signal; b: the task that gets it."""
     NAPI_POLL = 15
-    """A poll that brought packets, at its end; only where these are asked for. a: an index of Meta.napis; b: packets."""
+    """A poll that brought packets, at its end; only where asked for. a: an index of Meta.napis; b: packets."""
 
 
 VECTORS = ("local_timer", "reschedule", "call_function", "call_function_single", "irq_work")
@@ -69,7 +69,8 @@ class Meta:
     lost: events that found no room, by CPU. lacking: events that the kernel does not have, with the reason. programs:
     task ids by our program's label ("client", "server", "hog"); client_tids: in the order of the client's threads, over
     which `connections` are spread. names, irqs: of tasks and interrupts by number; devices: names; napis: of each NAPI
-    the name of its device; shaped: which node's devices queue. timed: whether replies carry the server's times; by_packets: requests are those of REQUESTS_FILE.
+    the name of its device; shaped: which node's devices queue. timed: whether replies carry the server's times;
+    by_packets: requests are those of REQUESTS_FILE.
     """
 
     start_ns: int = 0

@@ -111,7 +111,7 @@ def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> I
 
 
 def _relayed(trace: Trace, way: str, sender: int, relay: int, begin: int, woken: int) -> Iterator[Piece]:
-    """From sending to the receiver's being woken by a thread that takes packets in (threaded NAPI), and what kept it."""
+    """From sending to the receiver's being woken by a thread that takes packets in (threaded NAPI)."""
     queue = _queued(trace, sender, begin, woken)
     if queue:
         q, x, device = queue

@@ -16,8 +16,8 @@ class Polled(NamedTuple):
     """What one task took from one NAPI in polls that brought packets.
 
     napi: its place in Meta.napis; device: its name, "(no_device)" of a CPU's backlog; receiver: our program that its
-    packets woke, or that polled it, most often, "" if none; who: the task that was running; softirq: NET_RX ran over it,
-    which is no poll of its own; pid: of a task that polled, 0 of those that NET_RX ran over; packets, polls: counts.
+    packets woke, or that polled it, most often, "" if none; who: the task that was running; softirq: NET_RX ran over
+    it, which is no poll of its own; pid: of a task that polled, else 0; packets, polls: counts.
     """
 
     napi: int

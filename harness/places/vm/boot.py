@@ -121,6 +121,7 @@ class Boot:
             "output_bytes": self.machine.output_bytes,
             "seed": seed,
             "traced": self.traced,
+            "polls": self.plan.traces_polls(),
         }
         carried = pack(self.plan)
         if carried:

@@ -97,7 +97,7 @@ class Guests:
             todo = "one set has one QEMU: choose by --qemu, or begin a new one"
             raise InputError("resume", str(results.path), got, todo)
 
-    def tracing(self, plan: Plan) -> Guests:  # noqa: ARG002  # the agent reads the plan
+    def tracing(self, plan: Plan) -> Guests:  # noqa: ARG002  # its boots have it
         """The same guests, which trace every run, and make none again."""
         return replace(self, traced=True, redo=())
 

@@ -96,7 +96,7 @@ def main(job_disk: str, out_disk: str) -> None:
                 time.sleep(pause_s(run))
             tell("begin", run_id=run.run_id)
             # A guest has no Parquet: the host makes that of the events.
-            tracer = Tracer(plan.traces_polls(), encode=None) if job["traced"] else None
+            tracer = Tracer(job["polls"], encode=None) if job["traced"] else None
             out.append(run.run_id, pack(make(run, stopper, tracer)))
 
 

@@ -36,7 +36,8 @@ _AROUND_S = 0.5
 class Tracer:
     """Traces one run. Nothing is done to the host before `window`, and nothing is left of it after.
 
-    polls: those of NAPIs, too. encode: makes the file of the events, None where they are left to whoever has `records` (a guest has no Parquet).
+    polls: those of NAPIs, too. encode: makes the file of the events, None where they are left to whoever has `records`
+    (a guest has no Parquet).
     """
 
     polls: bool = False
