@@ -156,3 +156,19 @@ def _ensure_run_dir() -> None:
             raise
         syscalls.mount(RUN_DIR, RUN_DIR, "none", syscalls.MS_BIND | syscalls.MS_REC)
         syscalls.mount("", RUN_DIR, "none", syscalls.MS_SHARED | syscalls.MS_REC)
+
+
+@contextlib.contextmanager
+def own_proc() -> Iterator[HostFiles]:
+    """Files below a mount of proc of our own, for the block; below the host's where we may not make one.
+
+    Under one mount the `net` of a namespace is looked for among those of all namespaces that were looked up there
+    before, one after the other: of 5,000 each sysctl took 11 ms (Linux 6.18).
+    """
+    try:
+        proc = syscalls.mount_detached("proc")
+    except OSError:  # in a container that hides a part of it
+        yield HostFiles("/proc")
+        return
+    with held(proc):
+        yield HostFiles(f"/proc/self/fd/{proc}")

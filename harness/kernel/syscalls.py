@@ -75,7 +75,7 @@ def umount(target: str) -> None:
 
 
 def mount_detached(kind: str) -> int:
-    """A directory descriptor of a pseudo file system ("sysfs", of the calling thread's network namespace; "tracefs").
+    """A directory descriptor of a pseudo file system ("sysfs", of the calling thread's network namespace; "proc"...).
 
     It is mounted nowhere (no path, no mount namespace, nothing to unmount): it lives as long as the descriptor. Raises
     OSError: ENODEV where the kernel lacks it, EPERM without CAP_SYS_ADMIN, ENOSYS before Linux 5.2.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -316,4 +318,9 @@ class Topology(StableSection):
         if self.nodes[node].switch:
             return True
         declared = self.nodes[node].forwarding
-        return sum(node in link.between for link in self.links) > 1 if declared is None else declared
+        return self._links_at[node] > 1 if declared is None else declared
+
+    @cached_property
+    def _links_at(self) -> Counter[str]:
+        """How many links each node has."""
+        return Counter(node for link in self.links for node in set(link.between))

@@ -12,9 +12,9 @@ from typing import Self
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback, routes
-from harness.kernel.hostfiles import HOST, sysctl_file
+from harness.kernel.hostfiles import HOST, HostFiles, sysctl_file
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
-from harness.kernel.netns import in_netns
+from harness.kernel.netns import in_netns, own_proc
 from harness.signals import check_stop
 from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic, HostNics, Overlay
 from harness.store.record import QdiscRow, Scalar
@@ -26,6 +26,7 @@ from harness.topology.qdiscs import DEFAULT_MTU, Disc
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 # A card negotiates its link anew whenever it is set up.
+_NODES_OF_A_PROC = 64
 _CABLE_S, _LOOK_S = 20.0, 0.5
 _ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
 
@@ -47,11 +48,14 @@ class Wiring:
 
     def prepare(self) -> None:
         """Open the sockets and set what devices inherit when they are born."""
-        for node, fd in self._fds.items():
-            with in_netns(fd), _on(node):
-                self._sockets[node] = self._stack.enter_context(NetlinkSocket())
-                for name, value in addressing.sysctls(self._layout, node):
-                    _write_sysctl(name, value, self._layout.topology.family)
+        nodes = list(self._fds.items())
+        for first in range(0, len(nodes), _NODES_OF_A_PROC):
+            with own_proc() as files:
+                for node, fd in nodes[first : first + _NODES_OF_A_PROC]:
+                    with in_netns(fd), _on(node):
+                        self._sockets[node] = self._stack.enter_context(NetlinkSocket())
+                        for name, value in addressing.sysctls(self._layout, node):
+                            _write_sysctl(files, name, value, self._layout.topology.family)
 
     def connect(self) -> None:
         """Create the links: pairs of virtual devices together, by one request each from the node of their first end.
@@ -320,9 +324,9 @@ def _unfit(port: PortLayout, attempted: str, got: str, todo: str) -> PollbenchEr
     return MissingError(attempted, on, got, todo) if is_lent(port) else PollbenchError(attempted, on, got)
 
 
-def _write_sysctl(name: str, value: int, family: str) -> None:
+def _write_sysctl(files: HostFiles, name: str, value: int, family: str) -> None:
     try:
-        HOST.write(sysctl_file(name), value)
+        files.write(sysctl_file(name).removeprefix("/proc"), value)
     except FileNotFoundError:
         if name == addressing.HASH_SEED:
             return
