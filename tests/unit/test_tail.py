@@ -61,7 +61,7 @@ class Bed:
         self.add(t + 200, 0, Kind.SOFTIRQ_ENTRY, pid, NET_RX)
         self.add(t + 5000, 0, Kind.WAKING, pid, SERVER, 1)
         self.add(t + 5200, 0, Kind.SOFTIRQ_EXIT, pid, NET_RX)
-        beside = SENDER if more.get("flow") else 0
+        beside = SENDER if more.get("flow") or more.get("joined") else 0
         if not more.get("deferred"):
             self.add(t + 6000, 0, Kind.SWITCH, CLIENT, beside, 1)
         runs = t + 8000 + more.get("runqueue", 0)
@@ -95,6 +95,7 @@ class Bed:
         t = answered + 2000
         self.add(t, 1, Kind.SOFTIRQ_RAISE, SERVER, NET_RX)
         self.add(t + 200, 1, Kind.SOFTIRQ_ENTRY, SERVER, NET_RX)
+        t += more.get("joined", 0)  # with packets that another CPU hands over meanwhile, which needs no interrupt
         self.add(t + 5000, 1, Kind.WAKING, SERVER, CLIENT, 0)
         self.add(t + 5200, 1, Kind.SOFTIRQ_EXIT, SERVER, NET_RX)
         self.add(t + 6000, 1, Kind.SWITCH, SERVER, 0, 1)
@@ -183,6 +184,17 @@ def test_programs_that_tell_nothing_are_followed_by_their_packets(met: str, kind
     assert row.median_ns == pytest.approx(400_000, rel=0.02)
     segments = told.slow[0].segments()
     assert max(segments, key=lambda name: segments[name]) == segment
+
+
+def test_packets_that_join_a_softirq_are_their_senders() -> None:
+    made = Bed()
+    for number in range(COUNT):
+        made.trip(number, **{10: {"flow": 30_000}, 50: {"joined": 400_000}}.get(number % 100, {}))
+    (row,) = made.account().rows
+    assert (row.cause.kind, row.cause.who, row.count) == ("flow", "sender", COUNT // 100)
+    # Without those whom interrupts showed to hand packets over, nobody knows whose they were.
+    (row,) = bed(joined=400_000).account().rows
+    assert (row.cause.kind, row.cause.who, row.count) == ("softirq", "NET_RX", COUNT // 100)
 
 
 def test_an_ordinary_way_has_every_segment() -> None:

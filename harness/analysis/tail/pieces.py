@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
+from harness.analysis.tail.flows import interrupted
 from harness.analysis.tail.timeline import Cpu, Doing, State
 from harness.analysis.tail.trace import OWN, Cause, Piece, Request, Trace
-from harness.store.trace import VECTORS, Kind
+from harness.store.trace import Kind
 
 SEGMENTS = (
     "late",
@@ -28,8 +29,6 @@ _QUIET_NS = 15_000
 _OF_IT_NS = 5_000
 _TIMER_TO_RAISE_NS = 50_000
 _QUEUED_NS = 2_000
-_DOINGS_BACK, _HANDED_OVER_NS = 16, 50_000
-_CALLS = ("call_function", "call_function_single")
 _STOPPED, _BLOCKED = 0x04 | 0x08, 0x02
 
 
@@ -275,7 +274,7 @@ def _span(
     cpu = state.cpu
     ready = state.how == "ready"
     if doing.what in ("irq", "softirq"):
-        yield Piece(begin, end, segment, _interrupted(trace, doing, cpu))
+        yield Piece(begin, end, segment, interrupted(trace, doing, cpu, end))
     elif (doing.what == "hidden" and not awake) or (ready and doing.task == 0):
         yield Piece(begin, end, f"{way}_wakeup" if way else segment, Cause("idle", "", 0, cpu))
     elif ready and doing.task != tid:
@@ -319,7 +318,7 @@ def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str, idle:
     for span in cpu.spans(begin, end):
         doing = span.doing
         if doing.what in ("irq", "softirq"):
-            cause = _interrupted(trace, doing, number)
+            cause = interrupted(trace, doing, number, span.end)
         elif doing.task in (0, -1) or doing.what == "hidden":
             cause = Cause(idle, "", 0, number if idle == "idle" else -1)
         elif trace.name(doing.task).startswith(("ksoftirqd", "napi/")):
@@ -329,38 +328,6 @@ def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str, idle:
         else:
             cause = _behind(trace, doing.task, number)
         yield Piece(span.begin, span.end, segment, cause)
-
-
-def _interrupted(trace: Trace, doing: Doing, cpu: int) -> Cause:
-    """An interrupt, or a softirq; where that has packets that somebody else sent, whose."""
-    due = doing.raised
-    if due is None:
-        return Cause(doing.what, doing.who, 0, cpu)
-    sender = 0 if due.irq else due.task
-    if due.irq in _CALLS or not (due.irq or due.task):
-        # Of an idle CPU the interrupt is not traced.
-        sender = _handed_over(trace, cpu, due.ns)
-    if sender > 0 and sender not in trace.tasks:
-        return Cause("flow", trace.name(sender), sender, cpu)
-    device = f" after {due.irq}" if due.irq and due.irq not in VECTORS else ""
-    return Cause(doing.what, f"{doing.who}{device}", 0, cpu)
-
-
-def _handed_over(trace: Trace, cpu: int, ns: int) -> int:
-    """Who had sent what another CPU hands over (RPS), which it does at the end of a NET_RX: the last one there.
-
-    Of somebody else's, if one was a moment ago: until the interrupt has come, our own may have been sent as well.
-    """
-    last, sender = 0, 0
-    for other in (of_it for number, of_it in trace.cpus.items() if number != cpu):
-        place = bisect_right(other.begins, ns) - 1
-        for at in range(place, max(-1, place - _DOINGS_BACK), -1):
-            raised = other.doings[at].raised
-            foreign = raised is not None and not raised.irq and raised.task > 0 and raised.task not in trace.tasks
-            if foreign and raised is not None and other.begins[at] > max(last, ns - _HANDED_OVER_NS):
-                last, sender = other.begins[at], raised.task
-                break
-    return sender
 
 
 def _behind(trace: Trace, tid: int, cpu: int) -> Cause:

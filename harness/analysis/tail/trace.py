@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +65,7 @@ class Trace:
     signals: list[tuple[int, int, int]]
     served: dict[int, tuple[list[int], list[int], list[int]]]
     relays: dict[int, Task]
+    handers: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def name(self, tid: int) -> str:
         """A task in words: our program's label, or its own name."""
