@@ -9,6 +9,10 @@ from harness.formats.jsontext import Json, documents
 from harness.formats.model import NOT_USED, Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, plain
 
+# What is on its way when a test ends is never counted, and is no loss.
+_UNCOUNTED = 0.01
+NOTHING_CAME = "iperf3: nothing of what was sent arrived"
+
 
 class Iperf3Json(Format):
     """One run per JSON document; a file may hold several."""
@@ -78,6 +82,11 @@ def _result(document: Json, note: Note) -> Result:
     if error := document.text("error"):
         reason = f"iperf3: {error}"
         (result.doubt if result.metrics.get("throughput_bps") is not None else result.fail)(reason)
+    elif not at_server:
+        for suffix in ("", "_bidir_reverse"):
+            sent, received = (document.at("end", f"sum_{end}{suffix}").number("bytes") for end in ("sent", "received"))
+            if sent and received == 0:
+                result.fail(NOTHING_CAME)
     return result
 
 
@@ -134,26 +143,39 @@ def _metrics(result: Result, document: Json, at_server: bool, note: Note) -> dic
     # A sender counts no losses: its zero says nothing. The one sum of old versions has the receiver's count.
     counts = measured_by == "receiver" or received.path.endswith("sum")
     lost = received if counts else Json(None)
+    whole = counts and told_whole(result, sent.number("packets"), received.number("packets"))
     jitter_ms = lost.number("jitter_ms")
     cpu = end.at("cpu_utilization_percent")
     # A server hears nothing of its client's CPU, and writes 0.
     local, remote = cpu.number("host_total"), cpu.number("remote_total") or None
     resent = [value for name in ("", "_bidir_reverse") if (value := _resent(end, sent, name)) is not None]
-    back = end.at("sum_received_bidir_reverse")
-    back = back if back.number("bits_per_second") else end.at("sum_sent_bidir_reverse")
+    back, sent_back = end.at("sum_received_bidir_reverse"), end.at("sum_sent_bidir_reverse")
+    whole_back = told_whole(result, sent_back.number("packets"), back.number("packets"))
+    back = back if back.number("bits_per_second") else sent_back
     return {
         "throughput_bps": rate,
         "reverse_throughput_bps": back.number("bits_per_second"),
-        "reverse_lost_percent": back.number("lost_percent"),
+        "reverse_lost_percent": back.number("lost_percent") if whole_back else None,
         "elapsed_s": seconds,
         "retransmits": sum(resent) if resent else None,
-        "lost": lost.number("lost_packets"),
-        "lost_percent": lost.number("lost_percent"),
+        "lost": lost.number("lost_packets") if whole else None,
+        "lost_percent": lost.number("lost_percent") if whole else None,
         "udp_jitter_us": None if jitter_ms is None else 1e3 * jitter_ms,
         "client_cpu_percent": remote if at_server else local,
         "server_cpu_percent": local if at_server else remote,
         **_tcp_rtt(end, note),
     }
+
+
+def told_whole(result: Result, sent: float | None, counted: float | None) -> bool:
+    """Does the receiver's count, of datagrams that came or are missing before the last that came, reach those sent?"""
+    if not sent or not counted or sent - counted <= _UNCOUNTED * sent:
+        return True
+    result.doubt(
+        f"iperf3: of {sent:.0f} datagrams that were sent the last {sent - counted:.0f} are counted neither as received "
+        "nor as lost: its losses are of those before the last one that came"
+    )
+    return False
 
 
 def _resent(end: Json, sent: Json, suffix: str) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from harness.formats.iperf3 import NOTHING_CAME, told_whole
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import NUMBER, Line, amount, plain
 
@@ -144,7 +145,7 @@ def _finished(test: _Test, note: Note) -> Result:
         received = ahead[0].side == "receiver"
         result.environment["measured_by"] = ahead[0].side
         result.metrics |= {"throughput_bps": sum(row.bits for row in ahead), "elapsed_s": ahead[0].seconds}
-        _losses(result, ahead if received else [], "")
+        _losses(result, ahead if received else [], [row for row in rows if not row.back], "")
         reverse = test.reverse or (test.server and not received)
         if test.begun:
             way = "both" if both else "server to client" if reverse else "client to server"
@@ -153,7 +154,7 @@ def _finished(test: _Test, note: Note) -> Result:
         result.workload.setdefault("connections", float(len(flows)))
     if back:
         result.metrics["reverse_throughput_bps"] = sum(row.bits for row in back)
-        _losses(result, [row for row in back if row.side == "receiver"], "reverse_")
+        _losses(result, [row for row in back if row.side == "receiver"], [row for row in rows if row.back], "reverse_")
         note(0, "both directions at once: throughput_bps is client to server, reverse_throughput_bps the other")
     sums = {row.role for row in rows if row.flow == "SUM"}
     senders = [row for row in rows if row.side == "sender" and (row.flow == "SUM") == (row.role in sums)]
@@ -167,6 +168,8 @@ def _finished(test: _Test, note: Note) -> Result:
         (result.doubt if counted else result.fail)(f"iperf3: {test.fault}")
     elif test.begun and not counted:
         result.fail("iperf3: the output ends before the summary of the test")
+    elif test.begun and not test.server and _silent(rows) and "sender" in {row.side for row in counted}:
+        result.fail(NOTHING_CAME)
     return result
 
 
@@ -177,13 +180,26 @@ def _counted(rows: list[_Row]) -> list[_Row]:
     return [row for row in one if row.flow == "SUM"] or one
 
 
-def _losses(result: Result, rows: list[_Row], prefix: str) -> None:
-    """Of datagrams that were to arrive in these rows."""
-    losses = [match for row in rows if (match := _LOSSES.search(row.rest))]
+def _silent(rows: list[_Row]) -> bool:
+    """Has a receiver's row that says that nothing came?"""
+    return any(row.side == "receiver" and not row.bits for row in rows)
+
+
+def _losses(result: Result, rows: list[_Row], both_ends: list[_Row], prefix: str) -> None:
+    """Of datagrams that were to arrive in these rows. both_ends: of that direction, the sender's too."""
+    losses = _matches(rows)
     if not losses:
         return
     lost, total = (sum(float(match[at]) for match in losses) for at in (2, 3))
-    result.metrics[f"{prefix}lost_percent"] = 100 * lost / total if total else None
+    flows = {row.flow for row in rows}
+    sent = _matches([row for row in both_ends if row.side == "sender" and row.flow in flows])
+    if told_whole(result, sum(float(match[3]) for match in sent), total):
+        result.metrics[f"{prefix}lost_percent"] = 100 * lost / total if total else None
+        result.metrics |= {} if prefix else {"lost": lost}
     if not prefix:
         jitters = [amount(match[1]) or 0.0 for match in losses]
-        result.metrics |= {"lost": lost, "udp_jitter_us": 1e3 * sum(jitters) / len(jitters)}
+        result.metrics["udp_jitter_us"] = 1e3 * sum(jitters) / len(jitters)
+
+
+def _matches(rows: list[_Row]) -> list[re.Match[str]]:
+    return [match for row in rows if (match := _LOSSES.search(row.rest))]

@@ -14,6 +14,8 @@ from harness.kernel.hostfiles import HOST, HostFiles
 CLOCK = "/sys/devices/system/clocksource/clocksource0"
 HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
 IOMMU_GROUPS = "/sys/kernel/iommu_groups"
+SOCKET_MEMORY = ("rmem_default", "rmem_max", "wmem_default", "wmem_max")
+"""Of net.core, for the sockets of every namespace: captures by netsniff-ng raise them while they run."""
 # Options of the kernel's build that move latencies or decide what can be measured at all.
 CONFIG_PREFIXES = (
     "HZ PREEMPT NO_HZ NET_RX_BUSY_POLL IRQ_TIME_ACCOUNTING TICK_CPU_ACCOUNTING VIRT_CPU_ACCOUNTING RT_GROUP_SCHED "
@@ -165,7 +167,7 @@ def network(files: HostFiles) -> dict[str, Json]:
     """The host-wide settings of the network that pollbench's knobs start from."""
     core = "/proc/sys/net/core"
     names = ("busy_read", "busy_poll", "netdev_budget", "netdev_budget_usecs", "dev_weight", "default_qdisc")
-    return {name: files.text(f"{core}/{name}") for name in names}
+    return {name: files.text(f"{core}/{name}") for name in (*names, *SOCKET_MEMORY)}
 
 
 def load(files: HostFiles) -> dict[str, Json]:

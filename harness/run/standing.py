@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from harness.kernel import ethtool
+from harness.kernel.facts import SOCKET_MEMORY
 from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.readback import qdisc_dump
@@ -27,6 +28,7 @@ _SYSCTLS = (
     "net.core.netdev_budget_usecs",
     "net.core.dev_weight",
     "net.core.rps_sock_flow_entries",
+    *(f"net.core.{name}" for name in SOCKET_MEMORY),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -291,6 +292,34 @@ def test_a_run_of_iperf3_that_was_stopped_has_the_mean_of_its_intervals() -> Non
     assert one("iperf3", json.dumps(heard)).metrics == {"throughput_bps": 77}
     nothing = one("iperf3", json.dumps(document(error="refused", end={})))
     assert (nothing.verdict, nothing.reasons) == ("failed", ["iperf3: refused"])
+
+
+TAIL = """Connecting to host 10.78.0.2, port 5201
+[  5]   0.00-0.00   sec   195 KBytes   379 Mbits/sec  0.000 ms  0/200 (0%)  sender
+[  5]   0.00-0.08   sec  18.6 KBytes  1.91 Mbits/sec  3.617 ms  51/{counted} (73%)  receiver
+"""
+
+
+@pytest.mark.parametrize(("counted", "told"), [(70, False), (197, False), (198, True)])
+def test_datagrams_after_the_last_one_that_came_to_iperf3_are_not_taken_as_received(counted: int, told: bool) -> None:
+    report = document()
+    report["end"]["sum_sent"]["packets"], report["end"]["sum_received"]["packets"] = 200, counted
+    for result in (one("iperf3", json.dumps(report)), one("iperf3-text", TAIL.format(counted=counted))):
+        assert [name for name in ("lost", "lost_percent") if name in result.metrics] == ["lost", "lost_percent"] * told
+        reason = f"of 200 datagrams that were sent the last {200 - counted} are counted neither as received nor as lost"
+        assert any(reason in said for said in result.reasons) is not told
+        assert result.verdict == ("valid" if told else "suspect")
+
+
+def test_a_run_of_iperf3_of_which_nothing_arrived_has_no_throughput_to_believe() -> None:
+    report = document()
+    report["end"]["sum_sent"]["bytes"] = 9
+    report["end"]["sum_received"] |= {"bytes": 0, "bits_per_second": 0}
+    text = re.sub(r"18.6 .*", "0.00 Bytes  0.00 bits/sec  0.000 ms  0/0 (0%)  receiver", TAIL)
+    for result in (one("iperf3", json.dumps(report)), one("iperf3-text", text)):
+        assert (result.verdict, result.reasons) == ("failed", ["iperf3: nothing of what was sent arrived"])
+    stopped = one("iperf3-text", f"{text}iperf3: interrupt - the client has terminated\n")
+    assert (stopped.verdict, stopped.environment["measured_by"]) == ("suspect", "sender")
 
 
 def test_odd_documents_of_iperf3_are_told() -> None:

@@ -78,6 +78,7 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
     (host / "proc/sys/net/core").mkdir(parents=True)
     # A kernel without busy_poll.
     (host / "proc/sys/net/core/busy_read").write_text("50\n")
+    (host / "proc/sys/net/core/rmem_default").write_text("4194304\n")
 
     napi = Napi(2, 8, None, None, 5, None, None, 1)
     discs = [
@@ -97,6 +98,7 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
     bed = Testbed("token", {"server": NodeHandle("server", "ns", "/ns", -1, PORTS)}, none, [])
     found = standing.read(bed)
     assert found.pop(BUSY) == "50"
+    assert found.pop(StandingSetting("", "", "net.core.rmem_default")) == "4194304"
     assert {place[:2] for place in found} == {("server", "eth0")}
     assert {place.setting: value for place, value in found.items()} == {
         "rx-gro of eth0": "on",
