@@ -231,12 +231,13 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def missing(lacking: int, facts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-    """That so many planned runs are not made, and how to go on: two sentences. facts: as an Overview has them."""
+def missing(lacking: int, facts: Mapping[str, Sequence[str]], merged: bool = False) -> tuple[str, str]:
+    """That so many planned runs are not made, and how to go on: two sentences. facts, merged: as of an Overview."""
     (place,) = tuple(facts.get("place", ()))[:1] or ("host",)
     command = {"vm": "vm run FILE", "fleet": "fleet run FILE -i INVENTORY"}.get(place, "run FILE")
     many = "1 planned run is" if lacking == 1 else f"{lacking:,} planned runs are"
-    return f"{many} not made yet", f"go on with `pollbench {command} --resume`"
+    todo = "their shares make them with `--resume`; then merge again" if merged else ""
+    return f"{many} not made yet", todo or f"go on with `pollbench {command} --resume`"
 
 
 def some(items: Iterable[str], limit: int = 4) -> str:

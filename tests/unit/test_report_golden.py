@@ -281,6 +281,8 @@ def test_percent_never_rounds_to_all_or_nothing(value: float, text: str) -> None
 def test_how_to_go_on_is_where_it_was_begun(places: tuple[str, ...], command: str) -> None:
     said = words.missing(1, {"place": places})
     assert said == ("1 planned run is not made yet", f"go on with `pollbench {command} --resume`")
+    # Whoever resumed a merged set would begin another: its runs are the shares' to make.
+    assert words.missing(1, {"place": places}, merged=True)[1].startswith("their shares make them")
 
 
 def test_layout_of_wide_letters_and_empty_tables() -> None:
