@@ -83,15 +83,25 @@ def hints(server: Report) -> list[str]:
     return []
 
 
-def inert(client: Report) -> list[str]:
-    """Why departure times did nothing: nobody on the way out held the requests back until then."""
+def inert(client: Report, server: Report, laid_out: bool = False) -> list[str]:
+    """Why what a workload asks for did nothing. laid_out: its server's threads were to have a NAPI's connections each.
+
+    Of departure times: nobody on the way out held the requests back until then.
+    """
+    reasons = []
+    if laid_out and not any(server.get("thread_napis") or ()):
+        reasons.append(
+            "server_layout: napi took no effect: no connection came by a NAPI (SO_INCOMING_NAPI_ID is 0), so that the "
+            "kernel's hash handed them out"
+        )
     txtime = client.get("txtime") or {}
     if not txtime.get("known") or txtime["early"] < _MOSTLY * txtime["known"]:
-        return []
+        return reasons
     return [
+        *reasons,
         f"txtime took no effect: {txtime['early']} of {txtime['known']} requests left before their departure time, in "
         f"the median {-txtime['p50_ns'] / 1e3:.1f} us: the queueing discipline of the client's device does not look at "
-        "SO_TXTIME, and sends at once; give the way out `qdisc: {kind: fq}`"
+        "SO_TXTIME, and sends at once; give the way out `qdisc: {kind: fq}`",
     ]
 
 

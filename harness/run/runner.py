@@ -98,7 +98,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
     metrics = run_metrics(outcome)
     metrics |= {name: value for name, value in timed.items() if value is not None or name not in metrics}
     knobs, inert = effects.judged(run.cell.spec, measured.outcome, measured.knobs)
-    inert += loadgen_report.inert(outcome.client)
+    inert += loadgen_report.inert(outcome.client, outcome.server, record.workload.get("server_layout") == "napi")
     suspect = _doubts(run, measured, metrics) + measured.breaches
     polling, hints = effects.polling(run.cell.spec, measured.outcome)
     for node, word in polling.items():
