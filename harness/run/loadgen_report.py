@@ -72,15 +72,20 @@ def of_server(server: Report) -> Metrics:
     return figures
 
 
-def hints(server: Report) -> list[str]:
-    """What has to be known beside the figures: a way of sending that the kernel was asked for and did not take."""
-    zerocopy = server.get("zerocopy") or {}
+def hints(client: Report, server: Report) -> list[str]:
+    """What has to be known beside the figures: a way of sending that the kernel did not take, or tells nothing of."""
+    told, zerocopy, txtime = [], server.get("zerocopy") or {}, client.get("txtime") or {}
     if zerocopy.get("completed") and zerocopy["copied"] == zerocopy["completed"]:
-        return [
+        told.append(
             "zerocopy: the kernel copied the bytes of every MSG_ZEROCOPY send all the same, as it does where the "
             "receiver is on this machine: its price is in the figures, its gain is not"
-        ]
-    return []
+        )
+    if txtime and not txtime["known"]:
+        told.append(
+            "txtime: nobody tells when requests left, for the client's device takes no time stamps of what it sends: "
+            "nothing shows whether they were held back"
+        )
+    return told
 
 
 def inert(client: Report, server: Report, laid_out: bool = False) -> list[str]:

@@ -108,7 +108,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
         record,
         verdict=next((verdict for verdict, of_it in reasons.items() if of_it), "valid"),
         reasons=tuple(chain.from_iterable(reasons.values())),
-        hints=tuple(hints + measured.hints + loadgen_report.hints(outcome.server)),
+        hints=tuple(hints + measured.hints + loadgen_report.hints(outcome.client, outcome.server)),
         noise=tuple(noise(outcome, metrics, run.cell.spec.checks)),
         environment=environment,
         workload=record.workload | measured_protocol(outcome),

@@ -222,6 +222,8 @@ def test_departure_times_that_nobody_kept_are_inert(early: int, held: float, ine
     unknown = {"known": 0, "early": 0, "p50_ns": 0, "p99_ns": 0}
     assert loadgen_report.inert({"txtime": unknown}, {}) == loadgen_report.inert(OPEN, {}) == []
     assert loadgen_report.metrics({"txtime": unknown})["txtime_late_p50_us"] is None
+    assert "takes no time stamps" in loadgen_report.hints({"txtime": unknown}, {})[0]
+    assert loadgen_report.hints(client, {}) == loadgen_report.hints(OPEN, {}) == []
 
 
 def test_a_layout_by_napis_that_nobody_told_is_inert() -> None:
