@@ -134,7 +134,7 @@ class Overview:
     claims: the experiment's claims with their verdicts. family: what its changes are judged as, together. awake: cells
     that a hog made faster, by keeping their CPUs awake. made_again: attempts in whose place others were made, and which
     are in no other figure here. readings: how the columns of a CSV file were read.
-    phases: latency by the phases of links that change; queues: what waited in links' queues.
+    phases: latency by the phases of links that change; queues: what waited in links' queues. share: as of the source.
     """
 
     label: str
@@ -156,6 +156,7 @@ class Overview:
     readings: tuple[Reading, ...] = ()
     phases: tuple[PhaseView, ...] = ()
     queues: tuple[QueueView, ...] = ()
+    share: str = ""
 
     @property
     def model_time(self) -> str:
@@ -208,6 +209,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         readings=() if source.reading is None else (source.reading,),
         phases=tuple(phase_views(source, keys)),
         queues=tuple(queue_views(source, keys)),
+        share=source.share,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from harness.errors import EXIT_OK, InputError
 from harness.kernel import facts
 from harness.plan import Plan, again_s, estimate_s, make_plan
+from harness.spec.cells import CellSpec
 from harness.spec.load import Experiment, check_cpus, load_experiment
 from harness.topology.placed import check_layout
 
@@ -52,10 +53,17 @@ def plan(arguments: argparse.Namespace) -> int:
     return print_plan(experiment, made, as_json=arguments.json)
 
 
-def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: Takes | None = None) -> int:
-    """Print the cells, the order, the time, and what this host will skip and why.
+def print_plan(
+    experiment: Experiment,
+    made: Plan,
+    *,
+    as_json: bool,
+    in_guests: Takes | None = None,
+    lacking: Callable[[CellSpec], list[str]] | None = None,
+) -> int:
+    """Print the cells, the order, the time, and what will be skipped and why.
 
-    in_guests: how long the plan takes in guests, where it is to run there.
+    in_guests: how long the plan takes in guests, where it is to run there; lacking: what these lack for a cell.
     """
     from harness.run import limits
     from harness.run.capabilities import has_netem, lacks
@@ -63,7 +71,7 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
 
     memory = limits.account(made.cells, guest=in_guests is not None)
     takes = in_guests or estimate_s
-    missing = {cell.cell_id: [] if in_guests else lacks(cell.spec) for cell in made.cells}
+    missing = {cell.cell_id: (lacking or lacks)(cell.spec) for cell in made.cells}
     if as_json:
         skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
         needs = {"memory": {"cell": memory.label, "needs_bytes": memory.needs_bytes, "has_bytes": memory.has_bytes}}

@@ -25,6 +25,7 @@ from harness.places.local import Local, this_host
 from harness.places.place import Backlog, Place
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
+from harness.places.vm.image import image_lacks
 from harness.plan import Experiment, Plan, Run, check_cpus
 from harness.run.capabilities import lacks
 from harness.run.limits import refuse_beyond
@@ -153,9 +154,9 @@ class TuneGuests:
             raise InputError("tune", got=f"{len(names)} kernels are named", todo=todo, where="--kernel")
         return [("vm.kernel", json.dumps(name)) for name in names.values()]
 
-    def lacks(self, _spec: CellSpec, /) -> list[str]:
-        """Nothing that could be known before a guest is there: it leaves the race by its first run."""
-        return []
+    def lacks(self, spec: CellSpec, /) -> list[str]:
+        """What the image lacks; whatever else a guest does lets a setting leave the race by its first run."""
+        return image_lacks(spec)
 
     def check(self, experiment: Experiment, plan: Plan) -> None:
         """CPUs and memory that the declared machine has not, and nodes on hosts."""

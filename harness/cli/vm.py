@@ -20,6 +20,7 @@ from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
 from harness.cli.terminal import say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, PollbenchError
+from harness.places.carried import refuse_foreign
 from harness.places.place import Backlog
 from harness.places.vm import accel, exchange, recipe
 from harness.places.vm import build as builder
@@ -27,6 +28,7 @@ from harness.places.vm.boots import expected_s, side_by_side_s, takes_s
 from harness.places.vm.emulator import Qemu, find_emulator
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home, sha256_of
+from harness.places.vm.image import glibc_of, image_lacks
 from harness.places.vm.kernels import with_kernels
 from harness.places.vm.matrix import in_guest
 from harness.places.vm.seats import most_seats, seats
@@ -55,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         accelerator = "tcg-virtual" if arguments.accel == "auto" else arguments.accel
         jobs = most_seats(arguments.jobs, accelerator)
         takes = partial(takes_s, accelerator=accelerator, snapshots=resumes(arguments, accelerator), jobs=jobs)
-        return print_plan(experiment, plan, as_json=arguments.json, in_guests=takes)
+        refuse_foreign(plan, None, glibc_of())
+        return print_plan(experiment, plan, as_json=arguments.json, in_guests=takes, lacking=image_lacks)
     refuse_beyond(experiment, plan, guest=True)
     emulator, accelerator = machine_of(arguments, home)
     leave, saved = arguments.accel == "auto", resumes(arguments, accelerator)

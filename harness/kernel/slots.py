@@ -88,7 +88,8 @@ class SlotQueue(ExitStack):
 
     def begin(self, at_ns: int) -> None:
         """The first turn begins at this time of the monotonic clock."""
-        struct.pack_into("=Q", self._map, 8 * _BEGUN, at_ns)
+        # Of native size it is written at once, not byte by byte: packets may be on their way.
+        struct.pack_into("@Q", self._map, 8 * _BEGUN, at_ns)
 
     def packets(self) -> int:
         """So many have had a slot."""

@@ -101,10 +101,17 @@ def relocated(plan: dict[str, Any], moved: Mapping[str, str]) -> dict[str, Any]:
     return plan | {"cells": cells}
 
 
-def lacking(plan: Plan, libraries: Callable[[], set[str]], glibc: int) -> Iterator[str]:
+def refuse_foreign(plan: Plan, libraries: Callable[[], set[str]] | None, glibc: int) -> None:
+    """Raise InputError for files that cannot travel, or programs that no guest could run, by `lacking`."""
+    pack(plan)
+    if wants := list(lacking(plan, libraries, glibc)):
+        raise InputError("run in a guest", got="; ".join(wants), todo="nothing was started")
+
+
+def lacking(plan: Plan, libraries: Callable[[], set[str]] | None, glibc: int) -> Iterator[str]:
     """What the plan's programs need that an x86-64 Linux with these libraries, and glibc 2.`glibc`, has not; in words.
 
-    Libraries that are carried beside a program count as there.
+    libraries: None where nobody can tell yet. Those that are carried beside a program count as there.
     """
     for workload in _commands(plan):
         own = {os.path.basename(word) for word in workload.files}
@@ -117,6 +124,8 @@ def lacking(plan: Plan, libraries: Callable[[], set[str]], glibc: int) -> Iterat
             if elf.glibc > glibc:
                 yield f"{word} needs glibc 2.{elf.glibc}, there is 2.{glibc}: link it statically, or to an older"
             wants = [*elf.needed, *([os.path.basename(elf.interpreter)] if elf.interpreter else [])]
+            if libraries is None:
+                continue
             there = own | libraries() if wants else own
             for library in wants:
                 if library not in there:

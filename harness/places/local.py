@@ -127,10 +127,14 @@ def this_host(
 
 def _waiting(stopper: Stopper, tell: Callable[[str], None]) -> Callable[[str], None]:
     """Waits a little for the host lock, and says once whose turn it is."""
-    announce = cache(lambda holder: tell(f"pollbench: waiting for this host: {holder}"))
+    known = set[str]()
 
     def wait(holder: str) -> None:
-        announce(holder)
+        # For how long it has held it is another text every second.
+        who, _, _ = holder.partition(" has held it for ")
+        if who not in known:
+            known.add(who)
+            tell(f"pollbench: waiting for this host: {holder}")
         stopper.pause(_LOOK_S)
 
     return wait

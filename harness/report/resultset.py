@@ -198,7 +198,7 @@ def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
     if view.family.lag:
         yield words.chained(view.family.lag), "warn"
     if view.missing:
-        yield "; ".join(words.missing(view.missing, view.facts)) + ".", "warn"
+        yield "; ".join(words.missing(view.missing, view.facts, view.share)) + ".", "warn"
 
 
 def _legend(view: Overview) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from harness.analysis.compare import Change, Factors
 from harness.columns import Column
 from harness.stats import Estimate, Interval
 from harness.tables.reading.roles import OF_CASE
+from harness.tables.source import ALL_SHARES
 
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | float | bool | None
 """What a JSON document is made of."""
@@ -231,11 +232,15 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def missing(lacking: int, facts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-    """That so many planned runs are not made, and how to go on: two sentences. facts: as an Overview has them."""
+def missing(lacking: int, facts: Mapping[str, Sequence[str]], share: str = "") -> tuple[str, str]:
+    """That so many planned runs are not made, and how to go on: two sentences. facts, share: as of an Overview."""
     (place,) = tuple(facts.get("place", ()))[:1] or ("host",)
     command = {"vm": "vm run FILE", "fleet": "fleet run FILE -i INVENTORY"}.get(place, "run FILE")
     many = "1 planned run is" if lacking == 1 else f"{lacking:,} planned runs are"
+    if share == ALL_SHARES:
+        return f"{many} not made yet", "the shares that owe runs make them with `--resume`; then merge again"
+    if share:
+        return f"{many} not made yet", f"those of this share by `pollbench run FILE --share {share} --resume`"
     return f"{many} not made yet", f"go on with `pollbench {command} --resume`"
 
 

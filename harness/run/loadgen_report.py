@@ -72,26 +72,41 @@ def of_server(server: Report) -> Metrics:
     return figures
 
 
-def hints(server: Report) -> list[str]:
-    """What has to be known beside the figures: a way of sending that the kernel was asked for and did not take."""
-    zerocopy = server.get("zerocopy") or {}
+def hints(client: Report, server: Report) -> list[str]:
+    """What has to be known beside the figures: a way of sending that the kernel did not take, or tells nothing of."""
+    told, zerocopy, txtime = [], server.get("zerocopy") or {}, client.get("txtime") or {}
     if zerocopy.get("completed") and zerocopy["copied"] == zerocopy["completed"]:
-        return [
+        told.append(
             "zerocopy: the kernel copied the bytes of every MSG_ZEROCOPY send all the same, as it does where the "
             "receiver is on this machine: its price is in the figures, its gain is not"
-        ]
-    return []
+        )
+    if txtime and not txtime["known"]:
+        told.append(
+            "txtime: nobody tells when requests left, for the client's device takes no time stamps of what it sends: "
+            "nothing shows whether they were held back"
+        )
+    return told
 
 
-def inert(client: Report) -> list[str]:
-    """Why departure times did nothing: nobody on the way out held the requests back until then."""
+def inert(client: Report, server: Report, laid_out: bool = False) -> list[str]:
+    """Why what a workload asks for did nothing. laid_out: its server's threads were to have a NAPI's connections each.
+
+    Of departure times: nobody on the way out held the requests back until then.
+    """
+    reasons = []
+    if laid_out and not any(server.get("thread_napis") or ()):
+        reasons.append(
+            "server_layout: napi took no effect: no connection came by a NAPI (SO_INCOMING_NAPI_ID is 0), so that the "
+            "kernel's hash handed them out"
+        )
     txtime = client.get("txtime") or {}
     if not txtime.get("known") or txtime["early"] < _MOSTLY * txtime["known"]:
-        return []
+        return reasons
     return [
+        *reasons,
         f"txtime took no effect: {txtime['early']} of {txtime['known']} requests left before their departure time, in "
         f"the median {-txtime['p50_ns'] / 1e3:.1f} us: the queueing discipline of the client's device does not look at "
-        "SO_TXTIME, and sends at once; give the way out `qdisc: {kind: fq}`"
+        "SO_TXTIME, and sends at once; give the way out `qdisc: {kind: fq}`",
     ]
 
 

@@ -98,7 +98,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
     metrics = run_metrics(outcome)
     metrics |= {name: value for name, value in timed.items() if value is not None or name not in metrics}
     knobs, inert = effects.judged(run.cell.spec, measured.outcome, measured.knobs)
-    inert += loadgen_report.inert(outcome.client)
+    inert += loadgen_report.inert(outcome.client, outcome.server, record.workload.get("server_layout") == "napi")
     suspect = _doubts(run, measured, metrics) + measured.breaches
     polling, hints = effects.polling(run.cell.spec, measured.outcome)
     for node, word in polling.items():
@@ -108,7 +108,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
         record,
         verdict=next((verdict for verdict, of_it in reasons.items() if of_it), "valid"),
         reasons=tuple(chain.from_iterable(reasons.values())),
-        hints=tuple(hints + measured.hints + loadgen_report.hints(outcome.server)),
+        hints=tuple(hints + measured.hints + loadgen_report.hints(outcome.client, outcome.server)),
         noise=tuple(noise(outcome, metrics, run.cell.spec.checks)),
         environment=environment,
         workload=record.workload | measured_protocol(outcome),

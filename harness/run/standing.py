@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from harness.kernel import ethtool
 from harness.kernel.facts import SOCKET_MEMORY
-from harness.kernel.hostfiles import HOST, sysctl_file
+from harness.kernel.hostfiles import HOST, HostFiles, sysctl_file
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.readback import qdisc_dump
 from harness.run import knobs as apply
@@ -58,7 +58,7 @@ def read(testbed: Testbed) -> Standing:
         standing |= _of_node(node)
         if "routing" in testbed.columns.get(node.name, {}):
             made = made_routes(node.fd, testbed.layout.topology.family)
-            standing[StandingSetting(node.name, "", "routes")] = "; ".join(route.text() for route in made)
+            standing[StandingSetting(node.name, "", "routes")] = "; ".join(route.text() for route in made) or "none"
     return standing
 
 
@@ -80,8 +80,16 @@ def _absent(other: Standing, place: StandingSetting) -> str:
     return "off" if other.get(place) == _ON else "not there"
 
 
-def _carrying(operstate: str) -> str:
-    """A link that carries is `unknown` until the kernel's link watch has been at it: up to a second later, 6.1."""
+def _carrying(sysfs: HostFiles, device: str) -> str:
+    """The state of a device. Raises OSError.
+
+    One that carries may be `unknown`, or still `down`, until the kernel's link watch has been at it: up to a second
+    later, 6.1. One that is taken down tells of no carrier at all.
+    """
+    operstate = sysfs.read(f"class/net/{device}/{_STATE}")
+    with contextlib.suppress(OSError):
+        if operstate in ("unknown", "down") and sysfs.read(f"class/net/{device}/carrier") == "1":
+            return "up"
     return "up" if operstate == "unknown" else operstate
 
 
@@ -109,8 +117,8 @@ def _of_node(node: NodeHandle) -> Standing:
             steering = (f"queues/{queue}/{name}" for queue in queues for name in _QUEUES.get(queue[:2], ()))
             for name in (*_SYSFS, *steering):
                 with contextlib.suppress(OSError):  # older kernels lack some, a single queue is not steered to
-                    value = sysfs.read(f"class/net/{device}/{name}")
-                    standing[StandingSetting(node.name, device, name)] = _carrying(value) if name == _STATE else value
+                    value = _carrying(sysfs, device) if name == _STATE else sysfs.read(f"class/net/{device}/{name}")
+                    standing[StandingSetting(node.name, device, name)] = value
     for qdisc in qdisc_dump(node.fd):
         if qdisc.ifindex in devices:
             options = ", ".join(f"{key} {value}" for key, value in sorted(qdisc.options.items()))

@@ -48,7 +48,10 @@ def _nodes(nodes: Tree, mistakes: Mistakes) -> dict[str, Tree]:
             continue
         filled = routing
         for daemon in DAEMONS:
-            filled = _filled(filled, daemon, _is_text, mistakes)
+            named = routing.child(daemon)
+            # A text of several lines is what a file would hold.
+            if named is None or not isinstance(named.value, str) or "\n" not in named.value:
+                filled = _filled(filled, daemon, _is_text, mistakes)
         if filled is not routing:
             changed[name] = node.updated({"routing": filled})
     return changed
@@ -77,14 +80,9 @@ def _link(link: Tree, mistakes: Mistakes) -> Tree:
 def _filled(
     section: Tree, key: str, parse: Callable[[str], object], mistakes: Mistakes, known: Container[str] = ()
 ) -> Tree:
-    """The section with what the file holds that `key` names, itself where that is no file, or has been read.
-
-    A text of several lines is what a file would hold.
-    """
+    """The section with what the file holds that `key` names, itself where that is no file, or has been read."""
     name, data = section.child(key), f"{key}_data"
     if name is None or not isinstance(name.value, str) or name.value in known or section.child(data) is not None:
-        return section
-    if "\n" in name.value:
         return section
     text = packed(_HARMLESS)
     with mistakes.noting():

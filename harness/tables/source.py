@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from harness.store import ResultSet
 
 
+ALL_SHARES = "all"
+"""The share of a set that was merged of shares."""
+
+
 class _Runs:
     """The runs of a source as pandas has them, which is loaded where somebody asks for that."""
 
@@ -61,6 +65,14 @@ class Source:
     reading: Reading | None = None
     phases: pd.DataFrame | None = None
     queues: pd.DataFrame | None = None
+
+    @property
+    def share(self) -> str:
+        """Which share of its plan it is, as "1/2"; ALL_SHARES of what was merged of such, "" of any other."""
+        share = self.manifest.get("share")
+        if isinstance(share, dict):
+            return f"{share.get('number')}/{share.get('of')}"
+        return ALL_SHARES if "merged" in self.manifest else ""
 
     @cached_property
     def table(self) -> Table:

@@ -26,8 +26,10 @@ def own_directory(kind: str, journal: Journal) -> Iterator[Path]:
     """That directory, for the length of the block."""
     home = home_of(kind, journal.token)
     number = journal.note("directory", path=str(home))
-    home.mkdir(mode=0o755)
+    home.mkdir()
     journal.identify(number, identity.of_path(home))
+    # Whatever the umask: some of these programs give up root's rights.
+    home.chmod(0o755)
     try:
         yield home
     finally:

@@ -112,13 +112,21 @@ def made_routes(fd: int, family: str) -> list[MadeRoute]:
 
 
 def networks(layout: Layout, node: str) -> tuple[Network, ...]:
-    """To which a node's daemon has to have routes: those declared, else all subnets that are not the node's own."""
+    """To which a node's daemon has to have routes: those declared, else all subnets that are not the node's own.
+
+    Nor those to which the file itself declares a route, the default one apart.
+    """
     routing = layout.topology.nodes[node].routing
     if routing is not None and routing.until is not None:
         return tuple(map(ipaddress.ip_network, routing.until))
     own = {port.interface.network for port in layout.ports[node]}
     others = (port.interface.network for pair in layout.links for port in pair if port.addressed)
-    return tuple(network for network in dict.fromkeys(others) if network not in own)
+    given = [MadeRoute(route.to, ()) for route in layout.routes(node) if route.to.prefixlen]
+    return tuple(
+        network
+        for network in dict.fromkeys(others)
+        if network not in own and not any(_leads(route, network) for route in given)
+    )
 
 
 def _commands(node: str, routing: Routing, own: Path) -> dict[str, list[str]]:
@@ -126,13 +134,14 @@ def _commands(node: str, routing: Routing, own: Path) -> dict[str, list[str]]:
 
     Raises MissingError.
     """
-    own.mkdir(mode=0o755)
+    own.mkdir()
     file = own / routing.file_name
     file.write_text(routing.text)
     if routing.daemon == "frr":
         with contextlib.suppress(LookupError):
-            # Its daemons give up root's rights for this user's, who is to write there.
-            shutil.chown(own, "frr", "frr")
+            # Its daemons give up root's rights for this user's, who is to read it, and to write there.
+            for path in (own, file):
+                shutil.chown(path, "frr", "frr")
     commands = {}
     for program, package in programs_of(routing).items():
         if not os.path.isabs(program):

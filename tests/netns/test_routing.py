@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import PollbenchError
+from harness.kernel.journal import open_journal
 from harness.run import standing
 from harness.testbed import Testbed as Bed
+from harness.testbed.daemons import own_directory
 from tests.beds import bed, greet, run_in, topology
 
 RIP = """\
@@ -49,6 +52,16 @@ def test_three_routers_find_each_other() -> None:
         ways = "from 10.0.0.0/24; 10.0.1.0/24 via 10.0.0.2 to 10.0.0.0/24"
         assert changed == [f"routes of a changed underneath, during the run: {ways}"]
     assert list(Path("/run").glob("pollbench-routing-*")) == []
+
+
+def test_programs_without_root_s_rights_reach_their_files_whatever_the_umask() -> None:
+    with open_journal() as journal:
+        mask = os.umask(0o077)
+        try:
+            with own_directory("test", journal) as home:
+                assert home.stat().st_mode & 0o777 == 0o755
+        finally:
+            os.umask(mask)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pytest
 
 from harness import loadgen
 from harness.errors import InputError
-from harness.places.carried import lacking, pack, read_elf, relocated, unpack
+from harness.places.carried import lacking, pack, read_elf, refuse_foreign, relocated, unpack
 from harness.places.fleet.share import Share
+from harness.places.vm.image import image_lacks
 from harness.plan import Plan
 from harness.workloads import Scene
 from tests import experiment
@@ -81,5 +82,24 @@ def test_what_a_program_needs_of_a_guest_is_read_from_it(tmp_path: Path) -> None
     data[18] = 183  # an Arm one
     (tmp_path / "bin" / "x").write_bytes(data)
     assert any("for another processor (ELF machine 183" in text for text in lacking(plan, lambda: LIBRARIES, 41))
+    # Without an image, as in a dry run, all but libraries can be told.
+    with pytest.raises(InputError, match=r"run in a guest: \./bin/x is for another processor \(ELF machine 183"):
+        refuse_foreign(plan, None, 41)
+    (tmp_path / "bin" / "x").write_bytes(GENERATOR.read_bytes())
+    refuse_foreign(plan, None, 41)
     for damaged in (b"", b"#!/bin/sh\n", GENERATOR.read_bytes()[:100], b"\x7fELF\x02\x01" + b"\xff" * 100):
         assert read_elf(damaged) is None
+
+
+def test_what_no_guest_has_is_known_before_one_is_there(tmp_path: Path) -> None:
+    nodes = {"client": {"cpus": "0", "routing": {"frr": "router ospf\n"}}, "server": {"cpus": "1"}}
+    links = [{"between": ["client", "server"], "nic": "physical", "devices": ["eth1", "eth2"]}]
+    workload = {"kind": "memcached", "from": "client", "to": "server", "rate": 100}
+    plan = experiment.plan(tmp_path, topology={"nodes": nodes, "links": links}, workload=workload)
+    lacks = image_lacks(plan.cells[0].spec)
+    assert [text.partition("; ")[0] for text in lacks] == [
+        "the guests' image has no program zebra (frr)",
+        "the guests' image has no program ospfd (frr)",
+        "links of nic: physical: a guest has no interface of a host",
+    ]
+    assert image_lacks(experiment.plan(tmp_path).cells[0].spec) == []

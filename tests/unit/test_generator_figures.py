@@ -217,11 +217,19 @@ def test_departure_times_that_nobody_kept_are_inert(early: int, held: float, ine
     client = {"requests": 100, "txtime": {"known": 100, "early": early, "p50_ns": -999_000, "p99_ns": 2_000}}
     found = loadgen_report.metrics(client)
     assert [found[f"txtime_{name}"] for name in ("held_percent", "late_p50_us", "late_p99_us")] == [held, -999.0, 2.0]
-    reasons = loadgen_report.inert(client)
+    reasons = loadgen_report.inert(client, {})
     assert bool(reasons) is inert and all("in the median 999.0 us" in reason for reason in reasons)
     unknown = {"known": 0, "early": 0, "p50_ns": 0, "p99_ns": 0}
-    assert loadgen_report.inert({"txtime": unknown}) == loadgen_report.inert(OPEN) == []
+    assert loadgen_report.inert({"txtime": unknown}, {}) == loadgen_report.inert(OPEN, {}) == []
     assert loadgen_report.metrics({"txtime": unknown})["txtime_late_p50_us"] is None
+    assert "takes no time stamps" in loadgen_report.hints({"txtime": unknown}, {})[0]
+    assert loadgen_report.hints(client, {}) == loadgen_report.hints(OPEN, {}) == []
+
+
+def test_a_layout_by_napis_that_nobody_told_is_inert() -> None:
+    assert "no connection came by a NAPI" in loadgen_report.inert({}, {"thread_napis": [0, 0]}, laid_out=True)[0]
+    assert loadgen_report.inert({}, {"thread_napis": [0, 0]}) == []
+    assert loadgen_report.inert({}, {"thread_napis": [1, 0]}, laid_out=True) == []
 
 
 def test_returns_of_waits_are_told_where_there_are_any() -> None:

@@ -216,6 +216,9 @@ def test_a_trace_file_is_read_from_beside_the_file_that_names_it(tmp_path: Path)
     (tmp_path / "lte.csv").write_text("time,rate\n0,10mbit\n1s,3mbit\n")
     ids |= {cell.cell_id for cell in load_experiment(tmp_path / "x.yaml").cells}
     assert len(ids) == 2, "another trace is another cell"
+    # The text itself is none: it would be taken for a trace that has been read.
+    for said in (r'{trace: "1\n5\n"}', '{steps: [{at: 1s, rate: 1mbit}]}, distribution: "1\\n2\\n"'):
+        assert "No such file" in experiment(tmp_path, said)
 
 
 def test_only_what_differs_is_changed_and_the_queue_stays() -> None:

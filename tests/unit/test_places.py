@@ -22,7 +22,7 @@ from harness.errors import (
     Interrupted,
     PollbenchError,
 )
-from harness.places.local import Local, Measures
+from harness.places.local import Local, Measures, _waiting
 from harness.places.place import Backlog
 from harness.plan import Plan, Run
 from harness.run.measure import Measured
@@ -153,6 +153,15 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
     assert ResultSet.open(results.path).same_plan(plan)
     with pytest.raises(InputError, match="it is no directory; name one with -o"):
         open_set(FakePlace(Measuring()), plan, b"", options(tmp_path, output=str(tmp_path / "small.yaml")))
+
+
+def test_whose_turn_it_is_is_said_once_however_long_it_takes() -> None:
+    said = list[str]()
+    with stop_on_signals() as stopper:
+        wait = _waiting(stopper, said.append)
+        for seconds in (1, 2):
+            wait(f"process 7 of root (pollbench run x, since 09:00:00) has held it for {seconds} s")
+    assert len(said) == 1 and "process 7 of root" in said[0]
 
 
 class Told:

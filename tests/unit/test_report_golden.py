@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -281,6 +282,18 @@ def test_percent_never_rounds_to_all_or_nothing(value: float, text: str) -> None
 def test_how_to_go_on_is_where_it_was_begun(places: tuple[str, ...], command: str) -> None:
     said = words.missing(1, {"place": places})
     assert said == ("1 planned run is not made yet", f"go on with `pollbench {command} --resume`")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "todo"),
+    [
+        # Whoever resumed a merged set would begin another.
+        ({"merged": []}, "the shares that owe runs make them with `--resume`; then merge again"),
+        ({"share": {"number": 1, "of": 2}}, "those of this share by `pollbench run FILE --share 1/2 --resume`"),
+    ],
+)
+def test_what_shares_owe_is_theirs_to_make(manifest: dict[str, Any], todo: str) -> None:
+    assert words.missing(3, {}, Source("set", pd.DataFrame(), manifest=manifest).share)[1] == todo
 
 
 def test_layout_of_wide_letters_and_empty_tables() -> None:

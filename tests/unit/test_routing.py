@@ -31,5 +31,8 @@ def test_a_daemon_is_waited_for_until_it_knows_every_other_subnet() -> None:
     nodes = {"a": topology.nodes["a"].model_copy(update={"routing": Routing(bird="x\n", until=("10.9.0.0/16",))})}
     declared = plan_layout(topology.model_copy(update={"nodes": topology.nodes | nodes}))
     assert list(map(str, networks(declared, "a"))) == ["10.9.0.0/16"]
+    given = nodes["a"].model_copy(update={"routing": Routing(bird="x\n"), "routes": {"10.0.2.0/24": "10.0.0.2"}})
+    beside = plan_layout(topology.model_copy(update={"nodes": topology.nodes | {"a": given}}))
+    assert list(map(str, networks(beside, "a"))) == ["10.0.1.0/24"]
     # Its own are the daemon's to make; the others' are still computed.
     assert declared.routes("a") == [] and declared.routes("d") != []

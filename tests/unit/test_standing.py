@@ -115,3 +115,8 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
         "qdisc at parent 10001": "pfifo",
     }
     assert list(found)[-5].setting == "queues/rx-0/rps_cpus"
+    device, state = tmp_path / "class/net/eth0", StandingSetting("server", "eth0", "operstate")
+    (device / "operstate").write_text("down\n")
+    assert standing.read(bed)[state] == "down"
+    (device / "carrier").write_text("1\n")
+    assert standing.read(bed)[state] == "up"

@@ -18,8 +18,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from harness.analysis.trend import History
 from harness.analysis.trend.judge import least_sets
+from harness.analysis.trend.model import Moment
 from harness.kernel.software import commit_at
+from harness.report.charts.history import history_chart
 from harness.stats import breaks
 from tests.command import call
 
@@ -152,6 +155,19 @@ def test_the_page_draws_every_history(slower: Path, tmp_path: Path) -> None:
     assert page.count("<svg class") + page.count('class="chart"') >= 2
     assert page.count("data-tip") == 6 * SETS
     assert "http" not in page.split("</style>")[1].replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(
+    ("begun", "ticks"),
+    [
+        (("2026-12-01T08:57:03Z", "2026-12-01T09:10:00Z"), ["12-01 08:57", "12-01 09:10"]),
+        (("2026-12-01T08:57:03Z", "2026-12-02T09:10:00Z"), ["2026-12-01", "2026-12-02"]),
+    ],
+)
+def test_sets_of_one_day_are_told_apart_on_the_axis_by_the_time(begun: tuple[str, str], ticks: list[str]) -> None:
+    moments = tuple(Moment(at[:16].replace("T", " "), at, "set", 1.0, 5, None) for at in begun)
+    axis = history_chart([History("rtt_p50_us", "base", (), moments)], "here").x
+    assert list(map(axis.text, axis.ticks())) == ticks
 
 
 def test_random_orders_are_rarely_called_a_change() -> None:

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import facts
-from harness.places.carried import lacking, pack
+from harness.places.carried import refuse_foreign
 from harness.places.place import Backlog, Manifest, Watcher
 from harness.places.vm import accel, recipe, wire
 from harness.places.vm.boot import Boot, Event, GuestFailure
 from harness.places.vm.boots import account_of, boots_of, pairs_of, record_boots
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
-from harness.places.vm.image import Image, glibc_of, image_by_hash, libraries_of, open_image
+from harness.places.vm.image import Image, glibc_of, image_by_hash, image_lacks, libraries_of, open_image
 from harness.places.vm.machine_check import GuestAccount, NotAsDeclared, deviations, guest_account
 from harness.places.vm.resume import Resumer
 from harness.places.vm.seats import Seat, Work, do_all, refuse_beyond, seats
@@ -29,7 +29,6 @@ from harness.run.runner import make_run
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.spec.machine import Machine
-from harness.spec.topology import Topology
 from harness.store import ResultSet
 from harness.store.record import Scalar
 from harness.store.samples import encode
@@ -150,9 +149,7 @@ class Guests:
             refuse_beyond(self.jobs, len(boots), max(machine.memory_bytes for machine, _ in boots))
         for kernel in dict.fromkeys(cell.spec.machine.kernel for cell in plan.cells):
             image = self.image(kernel)
-        pack(plan)
-        if wants := list(lacking(plan, lambda: libraries_of(image), glibc_of())):
-            raise InputError("run in a guest", got="; ".join(wants), todo="nothing was started")
+        refuse_foreign(plan, lambda: libraries_of(image), glibc_of())
 
     def image(self, kernel: str) -> Image:
         """The image with a kernel, verified once."""
@@ -165,7 +162,7 @@ class Guests:
         failures = Counter[str]()
         while share.left:
             for run in list(share.left):
-                if lack := self._lack(share.machine, run.cell.spec.topology):
+                if lack := self._lack(share.machine, run.cell.spec):
                     task.fail(run, MissingError("make a guest", got=lack))
                     share.left.remove(run)
             if not share.left:
@@ -199,11 +196,12 @@ class Guests:
             backlog.results.note(vm=account | {"accelerator": chosen.name})
         return True
 
-    def _lack(self, machine: Machine, topology: Topology) -> str:
-        """What this QEMU cannot do of a machine and a topology; empty when it can do all."""
-        lacks = (self.emulator.lacks_nic(link.nic) for link in topology.links if link.kind.needs_guest)
+    def _lack(self, machine: Machine, spec: CellSpec) -> str:
+        """What image and QEMU cannot do of a machine and a cell; empty when they can do all."""
+        nics = (self.emulator.lacks_nic(link.nic) for link in spec.topology.links if link.kind.needs_guest)
+        lacks = next(filter(None, chain(image_lacks(spec), nics)), "")
         release = self.image(machine.kernel).release
-        return next(filter(None, lacks), "") or self.emulator.lacks_cpus(machine.cpus, release, self.accelerator)
+        return lacks or self.emulator.lacks_cpus(machine.cpus, release, self.accelerator)
 
     def _boot(self, task: _Task, share: _Share, seat: Seat) -> GuestFailure | None:
         image, left = self.image(share.machine.kernel), share.left

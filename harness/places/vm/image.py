@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from harness.errors import MissingError
@@ -20,6 +21,9 @@ from harness.places.vm.guest import DEFINITION
 from harness.places.vm.home import KERNEL_PARTS, Home
 from harness.places.vm.kernelimage import expand_kernel
 from harness.places.vm.squashfs import squash, unsquash
+from harness.run.capabilities import programs as programs_of
+from harness.spec.cells import CellSpec
+from harness.spec.links import LINK_KINDS, HostNics
 
 _LOOP = "kernel/drivers/block/loop.ko"
 _HARNESS = Path(__file__).resolve().parents[2]
@@ -91,6 +95,21 @@ def libraries_of(image: Image) -> set[str]:
     """The names of the shared libraries in the guest's root. Raises MissingError, PollbenchError."""
     listing = programs.run(["unsquashfs", "-l", str(image.root), "usr/lib/x86_64-linux-gnu", "usr/lib64", "lib64"])
     return {line.rpartition("/")[2].split(" -> ")[0] for line in listing.splitlines() if ".so" in line}
+
+
+def image_lacks(spec: CellSpec) -> list[str]:
+    """What a cell needs that no guest of the provided image has, in words; empty when it has all."""
+    there, todo = _packages(), "run the file on a host that has it: pollbench run FILE"
+    missing = [(name, package) for name, package in programs_of(spec) if package and package not in there]
+    lacks = [f"the guests' image has no program {Path(name).name} ({package}); {todo}" for name, package in missing]
+    lent = dict.fromkeys(link.nic for link in spec.topology.links if isinstance(link.kind, HostNics))
+    emulated = ", ".join(kind.name for kind in LINK_KINDS.values() if kind.needs_guest)
+    return lacks + [f"links of nic: {nic}: a guest has no interface of a host; take {emulated}" for nic in lent]
+
+
+@cache
+def _packages() -> frozenset[str]:
+    return frozenset(recipe.read_lock().root)
 
 
 def glibc_of() -> int:

@@ -58,8 +58,12 @@ def _sets_scale(history: History) -> Scale:
     """An axis of the sets' labels, of which a few are written."""
     last = len(history.moments) - 1
     ticks = [float(round(share * last / (_TICKS - 1))) for share in range(_TICKS)]
+    labels = [history.moments[round(tick)].label for tick in ticks]
+    by_time = all(moment.label == moment.begun[:16].replace("T", " ") for moment in history.moments)
+    # Of several sets of a day the time tells which.
+    part = slice(5, 16) if by_time and len({label[:10] for label in labels}) < len(set(labels)) else slice(10)
 
     def text(place: float) -> str:
-        return history.moments[round(place)].label[:10]
+        return history.moments[round(place)].label[part]
 
     return Scale(0.0, float(max(last, 1)), False, "set", text, list(dict.fromkeys(ticks)), air=0.03)

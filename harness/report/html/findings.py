@@ -161,7 +161,7 @@ def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
     if view.family.lag:
         yield (words.chained(view.family.lag),)
     if view.missing:
-        lacking, todo = words.missing(view.missing, view.facts)
+        lacking, todo = words.missing(view.missing, view.facts, view.share)
         yield tag("strong", f"{lacking}."), f" {words.sentence(todo.replace('`', ''))}"
 
 
