@@ -14,6 +14,7 @@ from harness.cli.terminal import harmless_streams, mute_stdout, say
 from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, EXIT_UNFORESEEN, PollbenchError
 
 # A command's module and function, where they are not called as the command is.
+_MOST_SAID = 9
 _FUNCTIONS = {
     "schema": ("validate", "schema"),
     "down": ("up", "down"),
@@ -60,9 +61,11 @@ def _explained(error: BaseException, command: str, argv: list[str]) -> int:
     """Say what went wrong in one line, and the exit code."""
     if isinstance(error, PollbenchError):
         say(f"pollbench: {error.line()}")
-        if others := len(getattr(error, "others", ())):
-            more = "mistake" if others == 1 else "mistakes"
-            say(f"pollbench: {others} more {more}; pollbench validate names them all")
+        others = getattr(error, "others", ())
+        for other in others[:_MOST_SAID]:
+            say(f"pollbench: {other.line()}")
+        if rest := len(others[_MOST_SAID:]):
+            say(f"pollbench: and {rest} more")
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         mute_stdout()
