@@ -82,7 +82,7 @@ class Generator:
         Raises InputError for a topology file that breaks, or options that are not known. mistakes: gets what is wrong
         beside which the rest can still be checked.
         """
-        cell = _at_home(cell)
+        cell = at_home(cell)
         section = cell.child("topology")
         if section is None or not section.entries:
             return cell
@@ -103,8 +103,8 @@ class Generator:
 _WITH_PATHS = ("command", "sockperf")
 
 
-def _at_home(cell: Tree) -> Tree:
-    """The cell whose workloads with paths know the directory of their file, from which these lead."""
+def at_home(cell: Tree) -> Tree:
+    """The cell, or whole file, whose workloads with paths know the directory of their file, from which these lead."""
     single, several = cell.child("workload"), cell.child("workloads")
     if single is not None and single.entries:
         cell = cell.updated({"workload": _with_home(single)})

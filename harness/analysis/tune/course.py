@@ -99,11 +99,15 @@ class Course:
         return runs
 
     def foreseen(self) -> tuple[Run, ...]:
-        """The runs of the last step, and of those that come after it whatever it shows: pilots, and fresh blocks."""
+        """The runs of the last step, and those that follow whatever it shows: pilots, what is owed, fresh blocks."""
         ahead = copy(self)
         ahead.steps, ahead.trail, ahead.race = [*self.steps], [*self.trail], copy(self.race)
         first = len(ahead.steps) - 1
-        while (step := ahead.steps[-1][0]).kind == "confirm" or (step.kind == "pilot" and not ahead.race.piloted):
+        while (
+            (step := ahead.steps[-1][0]).kind == "confirm"
+            or (step.kind == "pilot" and not ahead.race.piloted)
+            or ahead.race.owed
+        ):
             if ahead.next() is None:
                 break
         return tuple(run for _, runs in ahead.steps[first:] for run in runs)
