@@ -114,11 +114,14 @@ def at_home(cell: Tree) -> Tree:
 
 
 def _with_home(workload: Tree) -> Tree:
-    kind = workload.child("kind")
-    if not workload.entries or kind is None or kind.value not in _WITH_PATHS or workload.child("home") is not None:
+    kind, own = workload.child("kind"), workload.child("home")
+    if not workload.entries or kind is None or kind.value not in _WITH_PATHS:
         return workload
-    home = os.path.abspath(Path(workload.at.rsplit(":", 2)[0]).parent) if workload.at.count(":") >= 2 else os.getcwd()
-    return workload.updated({"home": tree_of(home, workload.at)})
+    if own is not None and not isinstance(own.value, str):
+        return workload
+    here = Path(workload.at.rsplit(":", 2)[0]).parent if workload.at.count(":") >= 2 else Path()
+    home = os.path.abspath(here / own.value if own is not None else here)
+    return workload.updated({"home": tree_of(home, own.at if own is not None else workload.at)})
 
 
 def _translated(section: Tree) -> Tree:

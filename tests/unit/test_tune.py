@@ -12,7 +12,7 @@ import yaml
 
 from harness.analysis.tune.answer import Answer, answer, as_json
 from harness.analysis.tune.best import experiment_of
-from harness.analysis.tune.course import Course, excess
+from harness.analysis.tune.course import Course, alike, excess
 from harness.analysis.tune.front import close, non_dominated
 from harness.analysis.tune.race import Seen
 from harness.cli.tune_places import again_in
@@ -87,6 +87,16 @@ def test_weights_and_against(tmp_path: Path) -> None:
     # Today's is one of the space's settings then, and what the file says by itself is one of the others.
     assert len(tuning.settings) == 23
     assert tuning.settings[0].levels["settings.server.coalesce.napi_defer_hard_irqs"] == 2
+
+
+def test_numbers_of_cpus_are_names(tmp_path: Path) -> None:
+    cpus, usecs = "settings.server.irq_affinity.cpus", "settings.server.busy_poll.usecs"
+    tuning = load(tmp_path, space={cpus: ["0", "1", "2"], usecs: [0, 50, 200]}, skip=[]).tuning
+    assert tuning is not None
+    at = {(one.levels[cpus], one.levels[usecs]): number for number, one in enumerate(tuning.settings)}
+    much = alike(tuning).whole[at[0, 0]]
+    assert much[at[1, 0]] == much[at[2, 0]]
+    assert much[at[0, 50]] > much[at[0, 200]]
 
 
 def test_a_joint_choice_is_swept_and_told_by_its_keys(tmp_path: Path) -> None:
@@ -239,7 +249,8 @@ def test_paths_lead_from_the_file_wherever_it_is_read_again(tmp_path: Path) -> N
     kept = elsewhere / "plan.json"
     again = load_experiment(kept, content=(experiment.data, tree_of(experiment.document, str(kept))))
     (elsewhere / "best.yaml").write_text(experiment_of(course_of(experiment), [1]))
-    for one in (experiment, again, load_experiment(elsewhere / "best.yaml")):
+    above = load_experiment(elsewhere / "best.yaml", [("workload.home", "..")])
+    for one in (experiment, again, load_experiment(elsewhere / "best.yaml"), above):
         assert {cell.spec.workload.home for cell in one.cells} == {str(tmp_path)}  # type: ignore[attr-defined]
 
 
