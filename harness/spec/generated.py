@@ -117,11 +117,12 @@ def _with_home(workload: Tree) -> Tree:
     kind, own = workload.child("kind"), workload.child("home")
     if not workload.entries or kind is None or kind.value not in _WITH_PATHS:
         return workload
-    if own is not None and not isinstance(own.value, str):
-        return workload
-    here = Path(workload.at.rsplit(":", 2)[0]).parent if workload.at.count(":") >= 2 else Path()
-    home = os.path.abspath(here / own.value if own is not None else here)
-    return workload.updated({"home": tree_of(home, own.at if own is not None else workload.at)})
+    home = Path(workload.at.rsplit(":", 2)[0]).parent if workload.at.count(":") >= 2 else Path()
+    if own is not None:
+        if not isinstance(own.value, str):
+            return workload
+        home /= own.value
+    return workload.updated({"home": tree_of(os.path.abspath(home), own.at if own is not None else workload.at)})
 
 
 def _translated(section: Tree) -> Tree:
