@@ -284,6 +284,18 @@ def test_a_front_is_of_what_none_beats_in_both(tmp_path: Path) -> None:
     assert len(load_experiment(tmp_path / "front.yaml").case_descriptions) == len(levels) + (
         "today" not in text.split()
     )
+    # What fresh blocks show to be beaten after all is no claim's.
+    race, kept, last = course.race, course.race.seen, result.front.listed[-1].setting
+    race.seen = [
+        replace(run, goal=run.goal + 1, beside=run.beside + 1)
+        if run.setting == last and run.round >= race.first_fresh
+        else run
+        for run in kept
+    ]
+    beaten = answer(course).front
+    assert beaten is not None
+    assert beaten.doubts == ("fresh blocks show that 1 of the settings are beaten in both",)
+    race.seen = kept
     # The same runs, asked for one best under a limit.
     course.ask(load(tmp_path, subject=["cpu_us_per_request <= 70"]).tuning)  # type: ignore[arg-type]
     best = answer(course).best

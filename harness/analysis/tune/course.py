@@ -106,7 +106,7 @@ class Course:
         while (
             (step := ahead.steps[-1][0]).kind == "confirm"
             or (step.kind == "pilot" and not ahead.race.piloted)
-            or ahead.race.owed
+            or (ahead.race.owed and not ahead.race.is_spent())
         ):
             if ahead.next() is None:
                 break

@@ -16,7 +16,7 @@ from harness.stats import CONFIDENCE, Estimate, Interval, estimate
 
 _LEAST_BLOCKS = 2
 _SURE, _MEDIAN = 1.96, 1.2533
-"""Standard deviations within which 95 % of normal values lie, and a median's of one of a mean's."""
+"""95 % of normal values lie within so many standard deviations; so many of a mean's are one of a median's."""
 _STATES = 0.1
 """Of normal runs one cell in a hundred looks like two states; more than this share is no chance."""
 

@@ -81,7 +81,7 @@ class FrontRace(Race):
 
     def _decide(self, belief: Belief) -> Step | None:
         assert isinstance(belief, FrontBelief)
-        question, counts, spent = self.question, belief.counts, self._spent()
+        question, counts, spent = self.question, belief.counts, self.is_spent()
         if not belief.listed and (spent or not belief.best.any()):
             self.outcome = "budget" if spent else "nothing allowed"
             return None

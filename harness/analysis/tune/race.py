@@ -184,11 +184,11 @@ class Race:
                 return None
             self._advance()
             return self._step("confirm", self.confirmed, range(self.question.loads))
-        if (not self._begun or self._load) and not self._spent():
+        if (not self._begun or self._load) and not self.is_spent():
             step = self._start()
             if step is not None:
                 return step
-        if self.owed and not self._spent():
+        if self.owed and not self.is_spent():
             return self._pay()
         self.belief = belief = self._believe()
         return self._decide(belief)
@@ -226,7 +226,7 @@ class Race:
                 if run.setting != self.question.against and run.limits[limit] > far:
                     self.out.setdefault(run.setting, OVER)
 
-    def _spent(self) -> bool:
+    def is_spent(self) -> bool:
         """Has the budget no room for another step?"""
         most = self.question.most_runs
         return self.spent or (most is not None and self.runs >= most)
@@ -244,7 +244,7 @@ class Race:
         return self._step("race", settings, range(self.question.loads))
 
     def _decide(self, belief: Belief) -> Step | None:
-        question, counts, spent = self.question, belief.counts, self._spent()
+        question, counts, spent = self.question, belief.counts, self.is_spent()
         leader = belief.leader
         if leader is None and (spent or not belief.best.any()):
             self.outcome = "budget" if spent else "nothing allowed"
