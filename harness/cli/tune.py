@@ -56,13 +56,15 @@ def _resume(arguments: argparse.Namespace) -> int:
     """Go on with a tuning that was ended before its answer, or has a larger budget now."""
     results = ResultSet.open(arguments.resume, owner_of_results())
     where = place_of(arguments, results)
-    course = course_of_set(results, _overrides(arguments))
-    _check(course, where)
+    overrides = _overrides(arguments)
+    _check(course_of_set(results, overrides), where)
+    # Whoever looks at the set later asks what was asked last.
+    noted = results.manifest["tune"] | {"overrides": [*results.manifest["tune"].get("overrides", []), *overrides]}
     if ended := _ended(results):
         # It had come to its end: what a larger budget adds is in blocks of its own, measured together.
-        noted = results.manifest["tune"]
-        results.note(tune=noted | {"ended": [*noted.get("ended", []), ended]})
-        course = course_of_set(results, _overrides(arguments))
+        noted |= {"ended": [*noted.get("ended", []), ended]}
+    results.note(tune=noted)
+    course = course_of_set(results, [])
     with stop_on_signals() as stopper, where.opened(stopper) as place:
         place.accept(results)
         results.remove_leftovers()
@@ -112,6 +114,7 @@ def course_of_set(results: ResultSet, overrides: list[tuple[str, str]]) -> Cours
         got, todo = "it is the set of no tuning", "name a directory that `pollbench tune` made"
         raise InputError("open a tuning", str(results.path), got, todo)
     before = [(key, json.dumps(value)) for key, value in (document.pop("set", None) or {}).items()]
+    before += [(str(key), str(value)) for key, value in noted.get("overrides") or ()]
     content = results.experiment, tree_of(document, str(results.path / "plan.json"))
     experiment = load_experiment(results.path / "plan.json", [*before, *overrides], content=content)
     course, _ = _course_of(experiment, int(stored.get("seed", experiment.seed)), noted.get("lacking") or {})

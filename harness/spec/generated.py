@@ -82,7 +82,7 @@ class Generator:
         Raises InputError for a topology file that breaks, or options that are not known. mistakes: gets what is wrong
         beside which the rest can still be checked.
         """
-        cell = _at_home(cell)
+        cell = at_home(cell)
         section = cell.child("topology")
         if section is None or not section.entries:
             return cell
@@ -103,8 +103,8 @@ class Generator:
 _WITH_PATHS = ("command", "sockperf")
 
 
-def _at_home(cell: Tree) -> Tree:
-    """The cell whose workloads with paths know the directory of their file, from which these lead."""
+def at_home(cell: Tree) -> Tree:
+    """The cell, or whole file, whose workloads with paths know the directory of their file, from which these lead."""
     single, several = cell.child("workload"), cell.child("workloads")
     if single is not None and single.entries:
         cell = cell.updated({"workload": _with_home(single)})
@@ -114,11 +114,15 @@ def _at_home(cell: Tree) -> Tree:
 
 
 def _with_home(workload: Tree) -> Tree:
-    kind = workload.child("kind")
-    if not workload.entries or kind is None or kind.value not in _WITH_PATHS or workload.child("home") is not None:
+    kind, own = workload.child("kind"), workload.child("home")
+    if not workload.entries or kind is None or kind.value not in _WITH_PATHS:
         return workload
-    home = os.path.abspath(Path(workload.at.rsplit(":", 2)[0]).parent) if workload.at.count(":") >= 2 else os.getcwd()
-    return workload.updated({"home": tree_of(home, workload.at)})
+    home = Path(workload.at.rsplit(":", 2)[0]).parent if workload.at.count(":") >= 2 else Path()
+    if own is not None:
+        if not isinstance(own.value, str):
+            return workload
+        home /= own.value
+    return workload.updated({"home": tree_of(os.path.abspath(home), own.at if own is not None else workload.at)})
 
 
 def _translated(section: Tree) -> Tree:

@@ -15,7 +15,7 @@ from harness.spec.cells import Cell
 from harness.spec.checks import Until
 from harness.spec.claims import Claim, claim_mistakes, written
 from harness.spec.experiment import CELL_SECTIONS, FILE_KEYS, HEADER_KEYS, Header
-from harness.spec.generated import with_topology
+from harness.spec.generated import at_home, with_topology
 from harness.spec.machine import Machine
 from harness.spec.matrix import (
     OVERRIDE_LAYER,
@@ -103,6 +103,9 @@ def load_experiment(
                 tree = _set_in_file(tree, key, value)
     with mistakes.noting():
         _check_keys(tree)
+    if tree.child("tune") is not None:
+        # A tuning is read again from its set, and best.yaml from there: its paths lead from this file still.
+        tree = at_home(tree)
     header: Header | None = None
     with mistakes.noting():
         header = validate(_header_type(), _only(tree, HEADER_KEYS))

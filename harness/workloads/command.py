@@ -10,7 +10,6 @@ import shlex
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
-from pydantic.json_schema import SkipJsonSchema
 
 from harness.formats import ReadOptions, load_formats, read_output, values
 from harness.units import Count, DurationNs
@@ -210,8 +209,8 @@ class Command(Workload):
     loop_kind: Literal["open", "closed"] = Field("closed", alias="loop", description="which loop the client runs")
     note: str = Field("", description="what was converted, kept in every run's record")
 
-    # Where its paths lead from: filled in by the loader, written by nobody.
-    home: SkipJsonSchema[str] = ""
+    # Filled in by the loader; best.yaml of a tuning has it, for it stands elsewhere.
+    home: str = Field("", description="directory that its paths lead from; this file's if absent")
 
     native: ClassVar[frozenset[str]] = frozenset()
     rank: ClassVar[int] = 200

@@ -86,6 +86,8 @@ class World:
             [[np.median(self._noise(at, load, 400)) for load in range(self.loads)] for at in range(len(levels))]
         )
         self.goal = (self.p99 + draws).mean(axis=1)
+        means = np.array([own.mean() for own in self.noise])[self.which] + self.second * self.apart
+        self.goal_by_mean = (self.p99 + means).mean(axis=1)
         self.cpu_true = self.cpu.mean(axis=1)
         best = (self.cpu - self.cpu.mean(axis=0)).copy()
         self.limit = self.cpu.mean(axis=0) + np.quantile(best, 0.6)
@@ -154,8 +156,8 @@ class World:
         )
         return float(near.any(axis=1).mean()), float(1 - beats.any(axis=0).mean()) if len(listed) else 0.0
 
-    def right(self, setting: int | None, within: float = 0.05) -> bool:
+    def right(self, setting: int | None, within: float = 0.05, *, by_mean: bool = False) -> bool:
         """Is no allowed setting better by more than this, and no limit broken by more than 5 %?"""
-        return setting is not None and bool(
-            self.goal[setting] - self.best <= np.log1p(within) and self.over[setting] <= 0.05
-        )
+        goal = self.goal_by_mean if by_mean else self.goal
+        best = goal[self.over <= 0].min()
+        return setting is not None and bool(goal[setting] - best <= np.log1p(within) and self.over[setting] <= 0.05)

@@ -55,8 +55,9 @@ def test_a_tuning_is_resumed_replayed_and_applied(tmp_path: Path) -> None:
         "settings.*.coalesce": "{napi_defer_hard_irqs: 100, gro_flush_timeout: 500us}"
     }
     assert "higher" in ended.stdout
-    judged = command.run("tune", "--judge", results, "--budget", "10min", "--json")
+    judged = command.run("tune", "--judge", results, "--json")
     assert judged.returncode == ended.returncode
+    assert "replayed: the same decisions" in judged.stderr
     front = command.run("tune", "--judge", results, "--pareto", "rtt_p50_us,cpu_us_per_request", "--json")
     listed = json.loads(front.stdout)["front"]["settings"]
     assert listed[0]["setting"] in answer["settings"], front.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from harness.store import ResultSet
 from tests.netns import sshhosts
-from tests.netns.test_fleet import MADE, line_of
+from tests.netns.test_fleet import line_of
 
 pytestmark = pytest.mark.skipif(bool(sshhosts.available()), reason=sshhosts.available())
 
@@ -30,7 +31,7 @@ topology:
   links: [{{between: [client, server]}}]
 workload: {{kind: ping-pong, from: client, to: server, protocol: udp, size: 64B, warmup: 20ms, duration: {duration}}}
 contention: {{on: server.cpus, kind: spin, threads: 1, load: 20%}}
-checks: {{max_foreign_share: 100%, max_steal_share: 100%, max_hog_error: 100%}}
+checks: {{max_foreign_share: 100%, max_steal_share: 100%, max_starved_share: 100%, max_hog_error: 100%}}
 cases:
   base: {{settings: {{"*": {{offloads: {{sg: off}}}}}}}}
   busy:
@@ -39,6 +40,14 @@ cases:
 repeat: {repeat}
 seed: 1
 """
+# The same as a tuning, of two settings in place of two cases.
+TUNED = """\
+settings: {"*": {offloads: {sg: off}}}
+tune:
+  space: {"settings.*.busy_poll": [none, {usecs: 1000, prefer: on}]}
+  goal: {least: rtt_p50_us}
+"""
+PILOTS = 6
 RUNS = 10
 LOOKS = (
     ["ip", "-j", "-d", "link", "show", "dev", "eth1"],
@@ -53,7 +62,9 @@ LOOKS = (
 
 def experiment(home: Path, repeat: int, duration: str = "100ms") -> None:
     cpu = max(os.sched_getaffinity(0))
-    (home / "x.yaml").write_text(FILE.format(repeat=repeat, duration=duration, cpu=cpu))
+    text = FILE.format(repeat=repeat, duration=duration, cpu=cpu)
+    (home / "x.yaml").write_text(text)
+    (home / "tuned.yaml").write_text(text.partition("cases:")[0] + TUNED)
 
 
 def the_set(home: Path) -> ResultSet:
@@ -139,7 +150,7 @@ def check_both_ends(record: Any, path: Path) -> None:
     for role in ("client", "server"):
         polled = metrics[f"{role}_polled_percent"]
         # Beside a hog the pollers lose their CPU for whole slices; what comes meanwhile is not polled.
-        assert polled > 0 if record.case == "busy" else polled == 0
+        assert polled > 0 if record.case in ("busy", "s01") else polled == 0
         assert metrics[f"{role}_cpu_percent"] > 0
         assert nodes[role]["received_packets"] >= metrics["requests"]
     # The hogs are on the server's host, and so are its CPUs.
@@ -163,15 +174,20 @@ def check_set(results: ResultSet, runs: int) -> None:
         check_both_ends(record, results.path)
 
 
-def plain(bed: sshhosts.Bed, words: list[str]) -> None:
-    """Nothing is in the way: every run has both ends, and both interfaces are as they were afterwards."""
+def is_tuned(bed: sshhosts.Bed) -> None:
+    """The pilots are one play, each run has both ends, and both interfaces are as they were afterwards."""
     before = look(bed)
-    done = bed.pollbench(*words, "--repeat", "1")
-    assert done.returncode in MADE, done.stderr
+    done = bed.pollbench("tune", "tuned.yaml", "-i", str(bed.inventory()), "--budget", "1ms")
+    assert done.returncode == 1 and "the budget was spent" in done.stdout, (done.stdout, done.stderr)
     await_that(lambda: look(bed), before)
-    assert "2 of 2 runs" in line_of("gen", done.stderr, "done")
+    assert f"gen  done: {PILOTS} of {PILOTS} runs" in done.stderr
     assert "its end of the runs" in line_of("dut", done.stderr, "done")
-    check_set(the_set(bed.home), 2)
+    results = the_set(bed.home)
+    steps = json.loads((results.path / "tune.json").read_bytes())["steps"]
+    assert [(step["kind"], step["settings"]) for step in steps] == [("pilot", ["today", "s01"])] * 3
+    check_set(results, PILOTS)
+    judged = bed.pollbench("tune", "--judge", str(results.path))
+    assert "replayed: the same decisions" in judged.stderr, judged.stderr
 
 
 def is_killed_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> None:
@@ -202,5 +218,5 @@ def test_two_hosts_measure_a_wire_and_what_is_killed_is_put_back(tmp_path: Path)
     experiment(tmp_path, repeat=RUNS // 2, duration="200ms")
     with sshhosts.open_bed(tmp_path, ["gen", "dut", "idle"], fresh=True) as bed:
         bed.wire("gen", "dut")
-        plain(bed, words_of(bed))
+        is_tuned(bed)
         is_killed_in_the_middle(bed, words_of(bed))

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from harness.analysis.tune.answer import Answer, answer, as_json
-from harness.analysis.tune.course import Course, excess
+from harness.analysis.tune.best import experiment_of
+from harness.analysis.tune.course import Course, alike, excess
 from harness.analysis.tune.front import close, non_dominated
 from harness.analysis.tune.race import Seen
 from harness.cli.tune_places import again_in
@@ -25,6 +26,7 @@ from harness.report import tuning as words
 from harness.report.apply import apply_script
 from harness.signals import Stopper
 from harness.spec.tune import level, parse_condition, parse_limit
+from harness.spec.yaml_tree import tree_of
 from harness.store import RunRecord, codec
 from harness.store.record import Metrics
 from tests import command
@@ -85,6 +87,16 @@ def test_weights_and_against(tmp_path: Path) -> None:
     # Today's is one of the space's settings then, and what the file says by itself is one of the others.
     assert len(tuning.settings) == 23
     assert tuning.settings[0].levels["settings.server.coalesce.napi_defer_hard_irqs"] == 2
+
+
+def test_numbers_of_cpus_are_names(tmp_path: Path) -> None:
+    cpus, usecs = "settings.server.irq_affinity.cpus", "settings.server.busy_poll.usecs"
+    tuning = load(tmp_path, space={cpus: ["0", "1", "2"], usecs: [0, 50, 200]}, skip=[]).tuning
+    assert tuning is not None
+    at = {(one.levels[cpus], one.levels[usecs]): number for number, one in enumerate(tuning.settings)}
+    much = alike(tuning).whole[at[0, 0]]
+    assert much[at[1, 0]] == much[at[2, 0]]
+    assert much[at[0, 50]] > much[at[0, 200]]
 
 
 def test_a_joint_choice_is_swept_and_told_by_its_keys(tmp_path: Path) -> None:
@@ -225,6 +237,23 @@ def _says_what_is_better_at_times(course: Course, before: Answer) -> None:
     race.seen = kept
 
 
+def test_paths_lead_from_the_file_wherever_it_is_read_again(tmp_path: Path) -> None:
+    """Of a set's own copy, as --resume reads it, and of best.yaml."""
+    ours = {"kind": "command", "build": "make", "server": "./s {port}", "port": 7, "client": "./c", "files": ["./s"]}
+    workload = {"from": "client", "to": "server", "latencies": {"format": "lines"}, **ours}
+    tune = {"space": {"settings.server.busy_poll.usecs": [0, 50]}, "goal": {"least": "rtt_p50_us"}}
+    (tmp_path / "t.yaml").write_text(yaml.safe_dump(DOCUMENT | {"workload": workload, "tune": tune}))
+    experiment = load_experiment(tmp_path / "t.yaml")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    kept = elsewhere / "plan.json"
+    again = load_experiment(kept, content=(experiment.data, tree_of(experiment.document, str(kept))))
+    (elsewhere / "best.yaml").write_text(experiment_of(course_of(experiment), [1]))
+    above = load_experiment(elsewhere / "best.yaml", [("workload.home", "..")])
+    for one in (experiment, again, load_experiment(elsewhere / "best.yaml"), above):
+        assert {cell.spec.workload.home for cell in one.cells} == {str(tmp_path)}  # type: ignore[attr-defined]
+
+
 def test_a_front_is_of_what_none_beats_in_both(tmp_path: Path) -> None:
     first, second = np.array([1.0, 2.0, 3.0, 2.5, 1.0]), np.array([3.0, 2.0, 1.0, 2.5, 3.5])
     front = non_dominated(first, second)
@@ -255,6 +284,18 @@ def test_a_front_is_of_what_none_beats_in_both(tmp_path: Path) -> None:
     assert len(load_experiment(tmp_path / "front.yaml").case_descriptions) == len(levels) + (
         "today" not in text.split()
     )
+    # What fresh blocks show to be beaten after all is no claim's.
+    race, kept, last = course.race, course.race.seen, result.front.listed[-1].setting
+    race.seen = [
+        replace(run, goal=run.goal + 1, beside=run.beside + 1)
+        if run.setting == last and run.round >= race.first_fresh
+        else run
+        for run in kept
+    ]
+    beaten = answer(course).front
+    assert beaten is not None
+    assert beaten.doubts == ("fresh blocks show that 1 of the settings are beaten in both",)
+    race.seen = kept
     # The same runs, asked for one best under a limit.
     course.ask(load(tmp_path, subject=["cpu_us_per_request <= 70"]).tuning)  # type: ignore[arg-type]
     best = answer(course).best
@@ -270,18 +311,21 @@ def test_a_front_has_two_columns_with_a_better_end(tmp_path: Path, second: str) 
 
 def test_what_is_foreseen_is_what_comes(tmp_path: Path) -> None:
     """So that guests of several blocks run side by side, and the steps are those of a race that saw one at a time."""
-    course = course_of(load(tmp_path))
-    host, foreseen, blocks = Host(course), [], {}
+    course = course_of(load(tmp_path, within="10%"))
+    host, foreseen, blocks = Host(course), [], dict.fromkeys(("pilot", "start", "race", "confirm"), 0)
     while (runs := course.next()) is not None:
         ahead = course.foreseen()
         assert ahead[: len(runs)] == runs
         assert not foreseen or foreseen[: len(runs)] == list(runs)
         foreseen = list(ahead[len(runs) :])
-        blocks.setdefault(course.steps[-1][0].kind, len({run.block for run in ahead}))
+        kind = course.steps[-1][0].kind
+        blocks[kind] = max(blocks[kind], len({run.block for run in ahead}))
         for run in runs:
             host.make(run)
         course.take(host.records)
-    assert blocks == {"pilot": 2, "start": 1, "race": 1, "confirm": 10}
+    # A leader that is settled gets all the runs that it lacks at once.
+    assert blocks.pop("race") > 2
+    assert blocks == {"pilot": 2, "start": 1, "confirm": 10}
 
 
 def test_another_question_of_the_same_runs(tmp_path: Path) -> None:

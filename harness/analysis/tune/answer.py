@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.analysis.tune.certificate import Certificate, Fresh, States, certify, two_states
-from harness.analysis.tune.course import Course
+from harness.analysis.tune.course import Course, is_ordered
 from harness.analysis.tune.figures import Figures, Front, OnFront, front_of, metric
 from harness.analysis.tune.front import FrontBelief, FrontRace
 from harness.analysis.tune.model import fit
@@ -212,9 +212,9 @@ def _effects(course: Course, best: int) -> list[KnobEffect]:
 
 
 def _edges(course: Course, best: int) -> list[str]:
-    """Ordered knobs of three values or more whose best value is the first or last, unless that is nothing at all."""
+    """Ordered knobs whose best value is the largest that was given."""
     out = []
-    for key in course.tuning.settings[0].levels:
+    for key in filter(is_ordered, course.tuning.settings[0].levels):
         values = {setting.levels[key] for setting in course.tuning.settings[1:]}
         numbers = sorted(value for value in values if isinstance(value, float))
         mine = course.tuning.settings[best].levels[key]

@@ -99,11 +99,15 @@ class Course:
         return runs
 
     def foreseen(self) -> tuple[Run, ...]:
-        """The runs of the last step, and of those that come after it whatever it shows: pilots, and fresh blocks."""
+        """The runs of the last step, and those that follow whatever it shows: pilots, what is owed, fresh blocks."""
         ahead = copy(self)
         ahead.steps, ahead.trail, ahead.race = [*self.steps], [*self.trail], copy(self.race)
         first = len(ahead.steps) - 1
-        while (step := ahead.steps[-1][0]).kind == "confirm" or (step.kind == "pilot" and not ahead.race.piloted):
+        while (
+            (step := ahead.steps[-1][0]).kind == "confirm"
+            or (step.kind == "pilot" and not ahead.race.piloted)
+            or (ahead.race.owed and not ahead.race.is_spent())
+        ):
             if ahead.next() is None:
                 break
         return tuple(run for _, runs in ahead.steps[first:] for run in runs)
@@ -259,13 +263,18 @@ def alike(tuning: Tuning) -> Kernels:
         parts = []
         for key in own:
             levels = [setting.levels[key] for setting in tuning.settings]
-            numbers = all(value is None or isinstance(value, float) for value in levels)
+            numbers = is_ordered(key) and all(value is None or isinstance(value, float) for value in levels)
             # A key that is not set is 0 to the kernel, as far as it is a number.
             plain = [0.0 if value is None and numbers else str(value) if not numbers else value for value in levels]
             parts.append((np.unique(np.array(plain), return_inverse=True)[1].astype(np.int64), numbers))
         if parts:
             knobs.append(parts)
     return kernels(knobs)
+
+
+def is_ordered(key: str) -> bool:
+    """Are a knob's numbers more and less of something? Those of CPUs are names."""
+    return key.rpartition(".")[2] != "cpus"
 
 
 def aims(section: Tune) -> list[tuple[str, int]]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.analysis.tune.certificate import MIN_STATES, two_states
 from harness.analysis.tune.course import Course, aims
 from harness.analysis.tune.front import FrontBelief
-from harness.stats import Estimate, effect, estimate
+from harness.analysis.tune.model import Floats, noise_of
+from harness.analysis.tune.race import runs_of
+from harness.stats import CONFIDENCE, Estimate, Interval, estimate
 
-_LEAST_BLOCKS = 3
+_LEAST_BLOCKS = 2
+_SURE, _MEDIAN = 1.96, 1.2533
+"""95 % of normal values lie within so many standard deviations; so many of a mean's are one of a median's."""
 _STATES = 0.1
 """Of normal runs one cell in a hundred looks like two states; more than this share is no chance."""
 
@@ -99,12 +103,15 @@ def front_of(course: Course, belief: FrontBelief) -> Front:
     race = course.race
     fresh, before = _by_block(course, fresh=True), _by_block(course, fresh=False)
     (first, one_sign), (second, other_sign) = aims(course.tuning.section)
+    noise = _noise(fresh, race.settings)
 
     def point(at: int) -> OnFront:
         is_fresh = len(fresh.get(at, {})) >= _LEAST_BLOCKS
         logs = np.array(list((fresh if is_fresh else before).get(at, {}).values())).reshape(-1, 2)
         values = estimate(np.exp(one_sign * logs[:, 0])), estimate(np.exp(other_sign * logs[:, 1]))
-        others = [other for other in belief.listed if _beats(fresh, other, at, race.question.within)]
+        if is_fresh:
+            values = _with_noise(values[0], noise[0, at]), _with_noise(values[1], noise[1, at])
+        others = [other for other in belief.listed if _beats(fresh, noise, other, at, race.question.tolerance)]
         return OnFront(at, values, is_fresh, others[0] if others else None)
 
     listed = tuple(sorted(map(point, belief.listed), key=lambda one: one_sign * (one.values[0].median or np.inf)))
@@ -129,18 +136,29 @@ def _by_block(course: Course, *, fresh: bool) -> dict[int, dict[int, tuple[float
     return out
 
 
-def _beats(fresh: Mapping[int, Mapping[int, tuple[float, float]]], one: int, other: int, within: float) -> bool:
+def _noise(fresh: Mapping[int, Mapping[int, tuple[float, float]]], settings: int) -> Floats:
+    """2 x N: the variance of one block of every setting in both figures, by the fresh blocks of all of them."""
+    rows = [[(at, block, pair[which]) for at, own in fresh.items() for block, pair in own.items()] for which in (0, 1)]
+    return np.array([noise_of(runs_of(own), settings)[0] if own else np.full(settings, np.nan) for own in rows])
+
+
+def _with_noise(value: Estimate, variance: float) -> Estimate:
+    """The median with the interval that blocks of such a variance give it: so few of them have none of their own."""
+    assert value.median is not None
+    reach = float(np.exp(_SURE * _MEDIAN * np.sqrt(variance / value.n)))
+    return replace(value, interval=Interval(value.median / reach, value.median * reach, CONFIDENCE))
+
+
+def _beats(
+    fresh: Mapping[int, Mapping[int, tuple[float, float]]], noise: Floats, one: int, other: int, tolerance: float
+) -> bool:
     """Do fresh blocks show a setting to be better than another by more than the tolerance in both figures?"""
     mine, theirs = fresh.get(one, {}), fresh.get(other, {})
     shared = sorted(mine.keys() & theirs.keys())
     if one == other or len(shared) < _LEAST_BLOCKS:
         return False
-    for which in (0, 1):
-        values = (np.exp([own[block][which] for block in shared]) for own in (mine, theirs))
-        ratio = effect(*values, paired=True).ratio
-        if ratio is None or ratio.interval is None or ratio.interval.low <= 1 + within:
-            return False
-    return True
+    lead = np.mean([np.subtract(theirs[block], mine[block]) for block in shared], axis=0)
+    return bool(np.all(lead - _SURE * np.sqrt((noise[:, one] + noise[:, other]) / len(shared)) > tolerance))
 
 
 def _states(course: Course, listed: Sequence[int]) -> bool:

@@ -9,9 +9,9 @@ import numpy as np
 from harness.analysis.tune.model import Flags, Floats, Ints, fit
 from harness.analysis.tune.race import DRAWS, Belief, Race, Step, runs_of
 
-FRONT_BLOCKS = 5
+FRONT_BLOCKS = 3
 """So many fresh blocks of every setting on the front: enough for its figures, not for pairs of neighbours."""
-_BATCH, _RUNS = 12, 3
+_BATCH = 6
 _NOTHING = 0.2  # of the tolerance: a gain that is none
 
 
@@ -81,19 +81,18 @@ class FrontRace(Race):
 
     def _decide(self, belief: Belief) -> Step | None:
         assert isinstance(belief, FrontBelief)
-        question, counts = self.question, belief.counts
-        spent = self.spent or (question.most_runs is not None and self.runs >= question.most_runs)
+        question, counts, spent = self.question, belief.counts, self.is_spent()
         if not belief.listed and (spent or not belief.best.any()):
             self.outcome = "budget" if spent else "nothing allowed"
             return None
-        thin = [at for at in belief.listed if counts[at] < _RUNS]
-        done = bool(belief.listed) and self.settled(belief) and not thin
+        unseen = [at for at in belief.listed if not counts[at]]
+        done = bool(belief.listed) and self.settled(belief) and not unseen
         if done or spent:
             self.outcome = "sure" if done else "budget"
             return None if self.exhausted else self._confirm_all([*belief.listed, question.against])
         # Where a run changes most of what is believed: those in doubt, and of these the ones that ran least.
         worth = (belief.wanting + 0.1 * belief.best) / np.maximum(counts, 0.7)
-        worth[thin] += 1.0
+        worth[unseen] += 1.0
         order = [at for at in np.argsort(-worth, kind="stable")[:_BATCH].tolist() if worth[at] > 0]
         self._advance()
         return self._step("race", sorted(order), range(question.loads))

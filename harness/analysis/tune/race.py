@@ -111,6 +111,7 @@ class Race:
     first, and first_fresh the first of these; first_round: how many blocks there were before; spent: the budget
     has no room for another step; exhausted: nor for fresh blocks. floors: (steps, block) of
     every time that the race had ended and was taken up again: later steps have later blocks, for an old block is over.
+    owed: the settings of blocks that come whatever they show, since who is chosen has too few runs.
     """
 
     question: Question
@@ -129,6 +130,7 @@ class Race:
     spent: bool = False
     exhausted: bool = False
     floors: tuple[tuple[int, int], ...] = ()
+    owed: tuple[tuple[int, ...], ...] = ()
     _started: list[int] = field(default_factory=list)
     _begun: bool = False
     _load: int = 0
@@ -182,10 +184,12 @@ class Race:
                 return None
             self._advance()
             return self._step("confirm", self.confirmed, range(self.question.loads))
-        if not self._begun or self._load:
+        if (not self._begun or self._load) and not self.is_spent():
             step = self._start()
             if step is not None:
                 return step
+        if self.owed and not self.is_spent():
+            return self._pay()
         self.belief = belief = self._believe()
         return self._decide(belief)
 
@@ -222,21 +226,38 @@ class Race:
                 if run.setting != self.question.against and run.limits[limit] > far:
                     self.out.setdefault(run.setting, OVER)
 
+    def is_spent(self) -> bool:
+        """Has the budget no room for another step?"""
+        most = self.question.most_runs
+        return self.spent or (most is not None and self.runs >= most)
+
+    def _owe(self, lacking: Mapping[int, int]) -> Step:
+        """The first of blocks in which settings get the runs that they lack, whatever these show; by number of runs."""
+        blocks = range(max(lacking.values()))
+        self.owed = tuple(tuple(sorted(at for at, more in lacking.items() if more > block)) for block in blocks)
+        return self._pay()
+
+    def _pay(self) -> Step:
+        """The next of the blocks that are owed."""
+        settings, self.owed = self.owed[0], self.owed[1:]
+        self._advance()
+        return self._step("race", settings, range(self.question.loads))
+
     def _decide(self, belief: Belief) -> Step | None:
-        question, counts = self.question, belief.counts
-        spent = self.spent or (question.most_runs is not None and self.runs >= question.most_runs)
+        question, counts, spent = self.question, belief.counts, self.is_spent()
         leader = belief.leader
         if leader is None and (spent or not belief.best.any()):
             self.outcome = "budget" if spent else "nothing allowed"
             return None
         if leader is not None and self.settled(belief):
-            thin = [at for at in np.flatnonzero(belief.best > _RIVAL_CHANCE).tolist() if counts[at] < _RIVAL_RUNS]
-            if counts[leader] >= _LEADER_RUNS and not thin:
+            thin = np.flatnonzero((belief.best > _RIVAL_CHANCE) & (counts < _RIVAL_RUNS)).tolist()
+            lacking = {at: _RIVAL_RUNS - int(counts[at]) for at in thin[:_BATCH]}
+            lacking[leader] = max([0, _LEADER_RUNS - int(counts[leader]), *lacking.values()])
+            if not lacking[leader]:
                 self.outcome = "sure"
                 return self._confirm(leader, belief)
             if not spent:
-                self._advance()
-                return self._step("race", sorted({leader, *thin[:_BATCH]}), range(question.loads))
+                return self._owe(lacking)
         if spent:
             self.outcome = "budget"
             return self._confirm(leader, belief) if leader is not None and not self.exhausted else None
