@@ -61,7 +61,8 @@ def _result(document: Json, note: Note) -> Result:
         "hit_percent": None if (share := ratio(hits, gets)) is None else 100 * share,
         "errors": totals.number("Connection Errors"),
     }
-    put_latencies(result, _latencies(totals, note), "rtt", requests)
+    latencies = _latencies(totals, note)
+    put_latencies(result, latencies if requests != 0 else {}, "rtt", requests)
     result.environment["latency_from"] = "sent"
     if requests == 0:
         result.fail("memtier: no request was answered")

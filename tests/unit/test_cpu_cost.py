@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from harness import report
+from harness.analysis import claims
 from harness.analysis.compare.change import decided, measured, reach_of
 from harness.analysis.compare.choose import choose_metrics
 from harness.analysis.compare.gate import judge, parse_gate
@@ -31,8 +32,10 @@ from harness.kernel.proc import ProcessUsage
 from harness.report import words
 from harness.run.cpu_cost import SetCost, cost_hints, cost_metrics, set_cost
 from harness.run.cpu_set import CpuInterference, SetReading, SetTime, set_time
+from harness.tables import Source
 from harness.tables.columnar import table_of
 from harness.tables.frames import frames
+from tests.unit import claims as made_claims
 from tests.unit.synthetic import result_set, source
 from tests.unit.test_metrics import delta, host, outcome
 
@@ -374,3 +377,9 @@ def test_no_difference_is_claimed_that_the_accounting_does_not_know(low: float, 
     for text, sure in {"< -5%": "failed", "> -5%": "passed", "< -2us": "failed", "< 47us": "failed"}.items():
         gated = judge(rows, parse_gate(f"{name} {text}")).outcome
         assert gated == ("undecided" if shows == "undecided" else sure), text
+    # Nor does a claim of the median itself hold by less; bounds on the wrong side of a figure make it no surer.
+    runs = tables[1][0].frame().assign(case="test")
+    (found,) = claims.judge(Source("", runs), made_claims.claim({"case": "test", "metric": name, "below": 47}))
+    assert (found.outcome == "holds") == (shows != "undecided")
+    (_, test) = reach_of(name, tables[0], (table_of(runs.assign(set_cpu_low_us_per_request=99.0)), np.arange(5)))
+    assert test.less == 1

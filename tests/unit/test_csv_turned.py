@@ -37,6 +37,12 @@ SIDE_BY_SIDE = {
 }
 
 
+def test_what_sums_up_one_case_is_none_beside_it(table: Reader) -> None:
+    runs, reading = table("metric,unit,base,total\np50,us,54.9,54.9\np99,us,82.3,82.3\n")
+    assert runs["case"].tolist() == ["base"]
+    assert "its columns are cases, without total and its rows figures" in reading.notes
+
+
 @pytest.mark.parametrize("kind", SIDE_BY_SIDE)
 def test_cases_across_and_figures_down(table: Reader, kind: str) -> None:
     runs, reading = table(SIDE_BY_SIDE[kind])

@@ -128,6 +128,9 @@ def test_a_document_of_memtier_that_ended_early(tmp_path: Path) -> None:
     (broken,) = read_text(tmp_path, json.dumps(document))
     assert broken.verdict == "suspect" and "50 connection errors of 2,050 requests" in broken.reasons[0]
     assert "after 2,000 requests, of 20,000 that" in broken.reasons[1]
+    document["ALL STATS"]["Totals"] |= {"Count": 0, "Min Latency": 0.0, "Max Latency": 0.0, "Percentile Latencies": {}}
+    (nothing,) = read_text(tmp_path, json.dumps(document))
+    assert nothing.verdict == "failed" and not any(name.startswith("rtt_") for name in nothing.metrics)
     document["ALL STATS"]["Totals"]["Count"] = 0
     assert read_text(tmp_path, json.dumps(document))[0].verdict == "failed"
 

@@ -12,7 +12,7 @@ import pytest
 from harness import report
 from harness.analysis.compare import Comparison, compare_cases, compare_sources
 from harness.analysis.compare.drift import drifts
-from harness.analysis.compare.pairing import Interleaving
+from harness.analysis.compare.pairing import Interleaving, blocks_of, paired_values
 from harness.analysis.compare.sources import pivot
 from harness.analysis.compare.verdict import of_cases
 from harness.analysis.summary import overview
@@ -114,9 +114,28 @@ def test_machines_that_number_their_blocks_alike_are_paired_each_by_itself() -> 
     (difference,) = (row.change.difference for row in found.rows)
     assert difference is not None and difference.value == pytest.approx(-2)
     assert "machines (they differ in host)" in found.verdict[0]
+    # Looking at the first blocks is looking at those of both: block 0 lies above all of -1, and no higher than 0.
+    seen, _ = blocks_of(table_of(made), *group_cells(made))
+    assert (np.ceil(seen) == made["block"][::2]).all() and len(set(seen)) == 8
     # One machine whose blocks are there twice is paired no more than before.
     made["host"] = "a"
     assert not paired(compare_cases(Source("made", made), "base"))
+
+
+@pytest.mark.parametrize("first_block", [0, BLOCKS])
+def test_machines_that_work_side_by_side_are_no_others_runs_in_between(first_block: int) -> None:
+    """Two machines that begin each run at the same time, with blocks of their own or numbered alike."""
+    one, other = table(host="a"), table(host="b")
+    times = [f"2026-01-01T00:00:{at:02d}.{part}Z" for part in (1, 2) for at in range(2 * BLOCKS)]
+    other.runs["block"] += first_block
+    both = pd.concat([one.runs, other.runs], ignore_index=True).assign(started_utc=times)
+    found = compare_cases(Source("made", both), "base")
+    assert paired(found) and found.verdict[0].startswith("Cases were measured in the same blocks, both on one machine")
+    pairs = paired_values(both, "rtt_p50_us", *group_cells(both))
+    assert pairs is not None and pairs[0].tolist() == both["rtt_p50_us"][::2].tolist()
+    # One case after the other is no turns on either.
+    both["order"] = [at // 2 + BLOCKS * (at % 2) for at in range(2 * BLOCKS)] * 2
+    assert not paired(compare_cases(Source("made", both.drop(columns="started_utc")), "base"))
 
 
 @pytest.mark.parametrize("way", ["shown", "declared", "apart", "elsewhere", "none"])

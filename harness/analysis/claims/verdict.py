@@ -11,11 +11,11 @@ import numpy as np
 from harness import stats
 from harness.analysis.claims.model import ClaimVerdict, ConditionResult, Observation, Outcome, ShownMetric, State
 from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
-from harness.analysis.compare.change import ACCOUNTING, decided, off_by, reach_of, values_of
+from harness.analysis.compare.change import ACCOUNTING, decided, level_off_by, off_by, reach_of, values_of
 from harness.analysis.compare.family import family_of
-from harness.analysis.compare.model import EXACT, LEVEL, Family
+from harness.analysis.compare.model import EXACT, LEVEL, Family, Reach
 from harness.spec.claims import NEEDS, Claim, Expect, Need
-from harness.stats import Interval
+from harness.stats import Estimate, Interval
 from harness.stats.condition import SURE
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.columnar import Texts
@@ -144,10 +144,7 @@ def _observed(source: Source, cells: _Cells, expect: Expect, against: str, facto
     values = values_of(source.table, expect.metric)
     value = stats.estimate(values[test.valid])
     if expect.direction is None:
-        state = expect.condition.judge(value.interval)
-        sure = value.interval is not None and value.interval.confidence >= SURE
-        few = f"{value.n} valid runs are too few" if value.n else "no value"
-        return Observation(factors, state, value=value, why="" if sure else few)
+        return _of_level(expect, factors, value, reach_of(expect.metric, *[(source.table, test.valid)] * 2)[1])
     other = tuple((name, expect.against_at.get(name, text)) for name, text in factors)
     base = cells.get((against, other))
     if base is None or not base.valid.size:
@@ -162,6 +159,16 @@ def _observed(source: Source, cells: _Cells, expect: Expect, against: str, facto
     state = _state(expect, moved, ends)
     open_by_accounting = state != _state(expect, replace(moved, reach=(EXACT, EXACT)), ends)
     return Observation(factors, state, moved, value, ACCOUNTING if open_by_accounting else "")
+
+
+def _of_level(expect: Expect, factors: Factors, value: Estimate, reach: Reach) -> Observation:
+    """A condition about a median itself."""
+    if value.interval is None or value.interval.confidence < SURE:
+        few = f"{value.n} valid runs are too few" if value.n else "no value"
+        return Observation(factors, expect.condition.judge(value.interval), value=value, why=few)
+    state = expect.condition.judge(level_off_by(reach, value.interval))
+    open_by_accounting = state != expect.condition.judge(value.interval)
+    return Observation(factors, state, value=value, why=ACCOUNTING if open_by_accounting else "")
 
 
 def _no_runs(source: Source, cell: SummaryCell | None, factors: Factors) -> Observation:

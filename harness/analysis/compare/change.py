@@ -127,6 +127,11 @@ def off_by(leeway: float, interval: Interval) -> Interval:
     return replace(interval, low=interval.low / leeway, high=interval.high * leeway)
 
 
+def level_off_by(reach: Reach, interval: Interval) -> Interval:
+    """The interval of a level that may be as much less, and more."""
+    return replace(interval, low=interval.low / reach.less, high=interval.high * reach.more)
+
+
 def _outcome(intervals: tuple[Interval, ...], is_ratio: bool, smallest: float) -> tuple[Outcome, float | None]:
     """What all intervals show, and the share that no difference exceeds, where they show that."""
     limit = smallest or DEFAULT_WIDTH
@@ -164,10 +169,11 @@ def reach_of(name: str, base: tuple[Table, Rows], test: tuple[Table, Rows]) -> t
 
 def _reach(table: Table, rows: Rows) -> Reach:
     value, low, high = (table.floats(name)[rows] for name in (_BOUNDED, *_BOUNDS))
-    known = np.isfinite(value) & np.isfinite(low) & np.isfinite(high) & (low > 0)
+    known = (value > 0) & (low > 0) & np.isfinite(value) & np.isfinite(low) & np.isfinite(high)
     if not known.any():
         return EXACT
-    return Reach(float(np.median(value[known] / low[known])), float(np.median(high[known] / value[known])))
+    less, more = np.median(value[known] / low[known]), np.median(high[known] / value[known])
+    return Reach(max(1.0, float(less)), max(1.0, float(more)))
 
 
 def missing(base: Estimate, test: Estimate, note: str) -> Change:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness import columns
-from harness.analysis.compare.change import ACCOUNTING, off_by
+from harness.analysis.compare.change import ACCOUNTING, level_off_by, off_by
 from harness.analysis.compare.family import family_of
 from harness.analysis.compare.model import LEVEL, Change, Comparison, Family, Row
 from harness.errors import InputError
@@ -137,7 +137,7 @@ def _off(change: Change, quantity: Quantity, interval: Interval) -> Interval:
     if quantity == "ratio":
         return off_by(change.leeway, interval)
     if quantity == "level":
-        return replace(interval, low=interval.low / test.less, high=interval.high * test.more)
+        return level_off_by(test, interval)
     of_base, of_test = change.base.median or 0.0, change.test.median or 0.0
     low = of_test * (1 - 1 / test.less) + of_base * (base.more - 1)
     high = of_test * (test.more - 1) + of_base * (1 - 1 / base.less)

@@ -42,9 +42,8 @@ def interleaving(runs: Table | pd.DataFrame, base: SummaryCell, test: SummaryCel
     # Within one cell several machines may have taken their share of the blocks: only pairs have to be alike.
     if not _same_place(table, blocks, base, test):
         return "elsewhere"
-    shares = [
-        _neighbours(blocks, place, base, test) for place in _places(table, np.concatenate((base.rows, test.rows)))
-    ]
+    places = _places(table, np.concatenate((base.rows, test.rows)))
+    shares = [_neighbours(blocks, place, base, test) for place in places]
     if not shares:
         return "declared"
     # Runs that were made again later are out of their block's time: a few of them undo no design.
@@ -65,7 +64,9 @@ def paired_values(runs: Table | pd.DataFrame, name: str, base: SummaryCell, test
     common, ours, theirs = np.intersect1d(blocks[left], blocks[right], return_indices=True)
     if common.size < stats.MIN_BLOCKS_RATIO:
         return None
-    return np.stack((values[left[ours]], values[right[theirs]]))
+    # Machine by machine: the run that one may resemble is the one before it there.
+    turns = np.argsort(_machines(table)[left[ours]], kind="stable")
+    return np.stack((values[left[ours[turns]]], values[right[theirs[turns]]]))
 
 
 def looks_of(plan: Mapping[str, Any]) -> Looks | None:
@@ -99,13 +100,20 @@ def times_of(table: Table) -> Floats:
 
 
 def _blocks(table: Table, base: SummaryCell, test: SummaryCell) -> Floats:
-    """The block of every row; where a cell has one twice, of several machines that numbered alike, each has its own."""
+    """The block of every row; where a cell has one twice, of several machines that numbered alike, each has its own.
+
+    Above the block before: who looks at the first blocks looks at those of every machine.
+    """
     blocks = table.floats("block")
-    several = [table[name].codes for name in HOST if len(texts_of(table, name)) > 1]
-    if not several or not any(_repeats(blocks[cell.valid]) for cell in (base, test)):
+    if not any(_repeats(blocks[cell.valid]) for cell in (base, test)):
         return blocks
-    apart = np.unique(np.column_stack((blocks, *several)), axis=0, return_inverse=True)[1].ravel()
-    return np.where(np.isfinite(blocks), apart, np.nan)
+    machines = _machines(table)
+    return blocks - machines / (machines.max(initial=0) + 1)
+
+
+def _machines(table: Table) -> npt.NDArray[np.intp]:
+    """A number for every row, the same for rows that nothing of the host tells apart."""
+    return table.groups(name for name in HOST if len(texts_of(table, name)) > 1)
 
 
 def _repeats(blocks: Floats) -> bool:
@@ -113,12 +121,17 @@ def _repeats(blocks: Floats) -> bool:
 
 
 def _places(table: Table, rows: npt.NDArray[np.intp]) -> list[Floats]:
-    """The position of every run in the order, and in time; only those that all of `rows` have."""
+    """The position of every run in the order, and in time; only those that all of `rows` have.
+
+    Machines work side by side: each has a stretch of its own.
+    """
     times = np.full(len(table), np.nan)
     if "started_utc" in table:
         # Of these alone: two cells of many are looked at at a time.
         times[rows] = times_of(table.take(rows))
-    return [place for place in (table.floats("order"), times) if np.isfinite(place[rows]).all()]
+    machines = _machines(table)
+    known = (place for place in (table.floats("order"), times) if np.isfinite(place[rows]).all())
+    return [place + machines * (np.ptp(place[rows]) + 1) for place in known]
 
 
 def _neighbours(blocks: Floats, place: Floats, base: SummaryCell, test: SummaryCell) -> float:
@@ -134,9 +147,5 @@ def _neighbours(blocks: Floats, place: Floats, base: SummaryCell, test: SummaryC
 
 def _same_place(table: Table, blocks: Floats, base: SummaryCell, test: SummaryCell) -> bool:
     _, ours, theirs = np.intersect1d(blocks[base.valid], blocks[test.valid], return_indices=True)
-    for name in HOST:
-        if len(texts_of(table, name)) > 1:
-            values = table[name].codes
-            if (values[base.valid[ours]] != values[test.valid[theirs]]).any():
-                return False
-    return True
+    machines = _machines(table)
+    return bool((machines[base.valid[ours]] == machines[test.valid[theirs]]).all())

@@ -43,7 +43,7 @@ def turned(names: Sequence[str], rows: Rows) -> Turned | None:
     units = next((at for at, name in enumerate(names) if at and name.lower() in _UNITS), 0)
     cases = [at for at in range(1, len(names)) if at != units and not _DERIVED.intersection(words_of(names[at]))]
     summed = [at for at in cases if _OF_ROWS.issuperset(words_of(_BRACKETED.sub("", names[at])))]
-    if len(cases) - len(summed) > 1:
+    if len(cases) > len(summed):
         # What sums up the cases of a row is none of them.
         cases = [at for at in cases if at not in summed]
     called = [names[at] for at in cases]
