@@ -90,9 +90,12 @@ def _explained(error: BaseException, command: str, argv: list[str]) -> int:
 
 def _run(command: str, arguments: argparse.Namespace, interruption: Interruption) -> int:
     """Import only the module of the command at hand: `--help` must not wait for pandas."""
+    searched = gc.isenabled()
+    # While modules are loaded nothing becomes garbage, and looking for some would be a tenth of the time.
+    gc.disable()
     if command == "compare":
-        # It reads, computes and ends; looking for garbage would be a tenth of its time. And nothing is multiplied.
-        gc.disable()
+        # It reads, computes and ends: the same holds for all of it. And nothing is multiplied.
+        searched = False
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if getattr(arguments, "share_file", None):
         module, function = "fleet_share", "fleet_share"  # a part of a plan, on a host of a fleet
@@ -100,7 +103,11 @@ def _run(command: str, arguments: argparse.Namespace, interruption: Interruption
         action = f"{command} {getattr(arguments, 'action', '')}"
         module, function = _FUNCTIONS.get(action) or _FUNCTIONS.get(command, (command, command))
     # Loaded before a signal may raise anything: imports do not bear it.
-    started = getattr(import_module(f"harness.cli.{module}"), function)
+    try:
+        started = getattr(import_module(f"harness.cli.{module}"), function)
+    finally:
+        if searched:
+            gc.enable()
     with interruption.raised():
         code: int = started(arguments)
     if not gc.isenabled():

@@ -15,9 +15,8 @@ from harness.analysis.calibration.noise import Noise, noise_of
 from harness.analysis.compare import DEFAULT_METRICS
 from harness.cli.calibrations import keep
 from harness.cli.carry_out import carry_out, open_set
-from harness.cli.plan import overrides_of, print_plan
+from harness.cli.plan import overrides_of, print_plan, refuse_inventory_hosts
 from harness.cli.progress import Progress
-from harness.cli.run import refuse_inventory_hosts
 from harness.cli.terminal import need_root, owner_of_results, print_styled, say, width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.kernel import facts

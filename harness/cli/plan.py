@@ -11,7 +11,7 @@ from harness.kernel import facts
 from harness.plan import Plan, again_s, estimate_s, make_plan
 from harness.spec.cells import CellSpec
 from harness.spec.load import Experiment, check_cpus, load_experiment
-from harness.topology.placed import check_layout
+from harness.topology.placed import check_layout, refuse_here
 
 Takes = Callable[[Plan, int | None], float]
 """Seconds that a plan's first repetitions take, None for all of them."""
@@ -45,6 +45,12 @@ def _refuse_machines(experiment: Experiment) -> None:
     if len(machines) > 1:
         got = "its cells differ in `vm`, which means something only in a guest"
         raise InputError("run on this host", experiment.path, got, f"type: pollbench vm run {experiment.path}")
+
+
+def refuse_inventory_hosts(plan: Plan) -> None:
+    """InputError for a plan whose nodes are on hosts of an inventory."""
+    for cell in plan.cells:
+        refuse_here(cell.spec.topology)
 
 
 def plan(arguments: argparse.Namespace) -> int:

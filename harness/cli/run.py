@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.cli.carry_out import carry_out, open_set, report, trace
 from harness.cli.ci import write_set
 from harness.cli.explain import explain_set
-from harness.cli.plan import plan_of, print_plan
+from harness.cli.plan import plan_of, print_plan, refuse_inventory_hosts
 from harness.cli.progress import Progress
 from harness.cli.terminal import need_root, owner_of_results, say
 from harness.errors import EXIT_OK, InputError
@@ -21,7 +21,6 @@ from harness.plan import Experiment, Plan
 from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
 from harness.store import ResultSet
-from harness.testbed import refuse_here
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,9 +84,3 @@ def _run_share(arguments: argparse.Namespace, experiment: Experiment, plan: Plan
         code = report(part, results, interrupted, as_json=arguments.json)
         write_set(arguments, results)
         return code
-
-
-def refuse_inventory_hosts(plan: Plan) -> None:
-    """InputError for a plan whose nodes are on hosts of an inventory."""
-    for cell in plan.cells:
-        refuse_here(cell.spec.topology)

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from harness.analysis.tune.course import Course
 from harness.cli.building import build_programs
 from harness.cli.fleet import refuse_sudo
+from harness.cli.plan import refuse_inventory_hosts
 from harness.cli.progress import HostBoard, Progress
-from harness.cli.run import refuse_inventory_hosts
 from harness.cli.terminal import need_root, say
 from harness.cli.vm import machine_of, own_kernels, progress_of, resumes, say_retried
 from harness.errors import InputError, MissingError
@@ -32,7 +32,7 @@ from harness.run.limits import refuse_beyond
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.store import ResultSet
-from harness.testbed import refuse_here
+from harness.topology.placed import refuse_here
 
 
 class TunePlace(Protocol):

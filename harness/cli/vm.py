@@ -13,16 +13,13 @@ from typing import Any
 from harness.cli.building import build_programs
 from harness.cli.carry_out import carry_out, open_set, report, trace
 from harness.cli.ci import write_set
-from harness.cli.explain import explain_set
-from harness.cli.matrix import show
-from harness.cli.plan import in_words, plan_of, print_plan
+from harness.cli.plan import in_words, plan_of, print_plan, refuse_inventory_hosts
 from harness.cli.progress import Progress
-from harness.cli.run import refuse_inventory_hosts
 from harness.cli.terminal import say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, PollbenchError
 from harness.places.carried import refuse_foreign
 from harness.places.place import Backlog
-from harness.places.vm import accel, exchange, recipe
+from harness.places.vm import accel, recipe
 from harness.places.vm import build as builder
 from harness.places.vm.boots import expected_s, side_by_side_s, takes_s
 from harness.places.vm.emulator import Qemu, find_emulator
@@ -30,7 +27,6 @@ from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home, sha256_of
 from harness.places.vm.image import glibc_of, image_lacks
 from harness.places.vm.kernels import with_kernels
-from harness.places.vm.matrix import in_guest
 from harness.places.vm.seats import most_seats, seats
 from harness.places.vm.shell import attended, shell_command
 from harness.places.vm.snapshots import Snapshots
@@ -77,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         code = report(plan, results, interrupted, as_json=arguments.json)
         write_set(arguments, results)
         if traced and interrupted is None:
+            from harness.cli.explain import explain_set
+
             explain_set(results, quiet=arguments.json)
         return code
 
@@ -132,6 +130,8 @@ def build(arguments: argparse.Namespace) -> int:
     """Make what is missing of the image, or take a published one in."""
     home, index = Home(), Home().index()
     if arguments.source:
+        from harness.places.vm import exchange
+
         for key in exchange.import_image(home, arguments.source, arguments.sha256, say):
             print(f"taken in: {key}")
         return EXIT_OK
@@ -227,6 +227,9 @@ def shell(arguments: argparse.Namespace) -> int:
 
 def matrix(arguments: argparse.Namespace) -> int:
     """Which sockets can be busy-polled behind which devices, in a guest of each kernel, one after another."""
+    from harness.cli.matrix import show
+    from harness.places.vm.matrix import in_guest
+
     home = Home()
     kernels = own_kernels(arguments, home).values() or [""]
     emulator, accelerator = machine_of(arguments, home)
@@ -300,6 +303,8 @@ def clean(_arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write the whole image into one file."""
+    from harness.places.vm import exchange
+
     target = Path(arguments.target)
     size = exchange.export(Home(), target)
     print(f"{target}: {size / 1e6:.1f} MB, sha256 {sha256_of(target)}")

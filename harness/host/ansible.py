@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError, Interrupted, MissingError, PollbenchError
+from harness.errors import InputError, Interrupted, PollbenchError
+from harness.host.definition import playbooks_dir
 from harness.kernel import keeper, processes
 from harness.kernel.scratch import aside
 
@@ -34,15 +35,6 @@ class Played:
     status: str
     code: int
     output: Path
-
-
-def playbooks_dir() -> Path:
-    """Where the playbooks are: in the installed package, or beside it in a checkout. Raises MissingError."""
-    package = Path(__file__).parents[1]
-    for place in (package / "playbooks", package.parent / "playbooks"):
-        if (place / "host.yml").is_file():
-            return place
-    raise MissingError("find the playbooks", str(package), "they are not there", "install pollbench again")
 
 
 def load() -> None:

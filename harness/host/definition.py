@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
-from harness.host.ansible import playbooks_dir
+from harness.errors import InputError, MissingError
 from harness.kernel.host_settings import LEAVE, Setting
 from harness.spec.messages import did_you_mean
 from harness.spec.yaml_tree import Tree, read_file
@@ -36,6 +35,15 @@ class Wish:
     values: dict[str, str]
     cpus: tuple[int, ...] = ()
     devices: tuple[str, ...] = ()
+
+
+def playbooks_dir() -> Path:
+    """Where the playbooks are: in the installed package, or beside it in a checkout. Raises MissingError."""
+    package = Path(__file__).parents[1]
+    for place in (package / "playbooks", package.parent / "playbooks"):
+        if (place / "host.yml").is_file():
+            return place
+    raise MissingError("find the playbooks", str(package), "they are not there", "install pollbench again")
 
 
 @cache

@@ -62,6 +62,11 @@ int fwcfg_main(int argc, char **argv)
         fail_usage("fwcfg", "want the name of a file");
     if (ioperm(SELECTOR, PORTS, 1) != 0)
         fail("open the ports of fw_cfg", argv[0], errno);
+    /* Started before the file is there: it says that it is ready, and waits until its input ends. */
+    fputc('\n', stdout);
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
     for (uint32_t left = select_file(argv[0]); left > 0;) {
         const uint32_t count = left < CHUNK_BYTES ? left : CHUNK_BYTES;
 

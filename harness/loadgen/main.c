@@ -48,7 +48,7 @@ static const char help[] =
     "                                                       loads its CPUs until SIGTERM\n"
     "  exec   [--names FILE --room DIRECTORY] -- COMMAND [ARGUMENT]...\n"
     "                                                       becomes the command, which knows names of hosts\n"
-    "  fwcfg  NAME                                          writes a file of QEMU's -fw_cfg, in its guest\n"
+    "  fwcfg  NAME                                          in a guest, when its input ends: writes a file of QEMU's -fw_cfg\n"
     "  pages  --wanted FILE [--cpu N] [--page-bytes N]      trace pages on standard input to records\n"
     "  links  --timetable FILE                              changes links at their times, from the line go until SIGTERM\n"
     "  queues --list FILE --every-ns N --points N --series FILE   looks into queues, from the line go until SIGTERM\n"

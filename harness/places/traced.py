@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from harness.analysis.tail.cell import TRACED
 from harness.places.place import Place, WatcherT
 from harness.plan import Plan
 from harness.store import ResultSet
+from harness.store.trace import TRACED
 
 
 class TracingPlace(Place[WatcherT], Protocol[WatcherT]):

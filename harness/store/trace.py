@@ -17,6 +17,8 @@ EVENTS_FILE, META_FILE = "trace.parquet", "trace.json"
 """The files of a traced run beside its samples."""
 REQUESTS_FILE = "trace-requests.bin"
 """Of a program that tells nothing: its requests by their packets, each a REQUEST_DTYPE."""
+TRACED = "traced"
+"""The directory of a set's traced repetitions: a result set of its own, which no table of this one counts."""
 VERSION = 1
 
 

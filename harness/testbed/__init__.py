@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from harness.errors import InputError
 from harness.kernel import netns, probe
 from harness.kernel.journal import Journal
 from harness.spec.topology import Topology
@@ -17,6 +16,7 @@ from harness.testbed.namespaces import explained, namespace, namespace_name, roo
 from harness.testbed.routing import routed
 from harness.testbed.wiring import Wiring
 from harness.topology.layout import Layout, PortLayout, plan_layout
+from harness.topology.placed import refuse_here
 
 _MANY = 32
 
@@ -83,15 +83,6 @@ def _namespaces(stack: contextlib.ExitStack, topology: Topology, journal: Journa
     with explained(), netns.unnamed_many(len(topology.nodes)) as fresh:
         made = zip(topology.nodes, map(netns.path_of_fd, fresh), strict=True)
         return {name: stack.enter_context(namespace(name, journal, path)) for name, path in made}
-
-
-def refuse_here(topology: Topology) -> None:
-    """Raise InputError for a topology on hosts of an inventory: there is no fleet here."""
-    hosts = topology.on_hosts()
-    if hosts:
-        got = f"its nodes are on hosts of an inventory ({', '.join(hosts.values())})"
-        todo = "type: pollbench fleet run FILE -i INVENTORY (or tune FILE -i INVENTORY)"
-        raise InputError("build the topology on one host", got=got, todo=todo)
 
 
 def _by_netlink(

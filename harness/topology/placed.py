@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.errors import InputError
 from harness.spec.load import Experiment
 from harness.spec.messages import Mistakes, Path, problem
+from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Tree
 from harness.topology.layout import plan_layout
 
@@ -36,3 +37,12 @@ def check_layout(experiment: Experiment) -> None:
 def _placed(error: InputError, tree: Tree, path: Path) -> InputError:
     """The same with the place of the section, or node, that it is about."""
     return problem(tree, path, error.got, error.todo, key=True)
+
+
+def refuse_here(topology: Topology) -> None:
+    """Raise InputError for a topology on hosts of an inventory: there is no fleet here."""
+    hosts = topology.on_hosts()
+    if hosts:
+        got = f"its nodes are on hosts of an inventory ({', '.join(hosts.values())})"
+        todo = "type: pollbench fleet run FILE -i INVENTORY (or tune FILE -i INVENTORY)"
+        raise InputError("build the topology on one host", got=got, todo=todo)

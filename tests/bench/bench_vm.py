@@ -28,9 +28,9 @@ from pathlib import Path
 from harness.places.vm import qemu
 from harness.places.vm.boot import Boot, Event
 from harness.places.vm.emulator import Qemu, find_emulator
-from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, open_image
+from harness.places.vm.job import job_image
 from harness.plan import Plan, load_experiment, make_plan
 from harness.signals import Stopper
 from harness.spec.machine import Machine

@@ -18,8 +18,8 @@ from harness.run import two_hosts_merge
 from harness.run.outcome import Outcome
 from harness.spec.load import Experiment, load_experiment
 from harness.store.record import Columns, KnobRow
-from harness.testbed import refuse_here
 from harness.topology.layout import plan_layout
+from harness.topology.placed import refuse_here
 from tests.unit.test_metrics import outcome
 
 FILE = """\

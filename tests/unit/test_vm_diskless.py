@@ -11,8 +11,9 @@ from harness.kernel import standstill
 from harness.places.vm import cpio, qemu
 from harness.places.vm.boot import seed_of
 from harness.places.vm.emulator import Qemu
-from harness.places.vm.guest import JOB_NAME, pause_s
+from harness.places.vm.guest import pause_s
 from harness.places.vm.image import Image, loop_driver, write_initrd
+from harness.places.vm.job import JOB_NAME
 from harness.plan import load_experiment, make_plan
 from harness.spec.machine import Machine
 from tests import experiment

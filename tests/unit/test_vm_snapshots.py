@@ -23,7 +23,7 @@ from harness.places.vm.home import Home, disk_bytes
 from harness.places.vm.image import Image
 from harness.places.vm.kind import Kind
 from harness.places.vm.resume import clock_ahead
-from harness.places.vm.snapshots import Snapshots, sparse_sha256
+from harness.places.vm.snapshots import Damaged, Snapshots, sparse_sha256
 from harness.spec.machine import Machine
 
 MIB = 1 << 20
@@ -60,10 +60,11 @@ def kept(snapshots: Snapshots) -> set[str]:
 def test_one_is_made_once_and_each_key_has_its_own(snapshots: Snapshots) -> None:
     first, other = Maker(b"first"), Maker(b"other")
     for _ in range(2):
-        with snapshots.held("one", first) as state:
-            assert b"first" in state.read_bytes()
-        with snapshots.held("two", other) as state:
-            assert b"other" in state.read_bytes()
+        with snapshots.held("one", first) as held:
+            held.confirm()
+            assert b"first" in held.state.read_bytes()
+        with snapshots.held("two", other) as held:
+            assert b"other" in held.state.read_bytes()
     assert (first.made, other.made) == (1, 1)
     assert kept(snapshots) == {"one", "two"}
     assert list(snapshots.path.parent.glob("tmp-*")) == []
@@ -96,11 +97,15 @@ def lose_the_sum(state: Path) -> None:
 @pytest.mark.parametrize("harm", [flip, fill_a_hole, cut, lose, lose_the_sum])
 def test_a_damaged_one_is_made_again(snapshots: Snapshots, harm: Callable[[Path], None]) -> None:
     make = Maker()
-    with snapshots.held("one", make) as state:
-        before = sparse_sha256(state)
-    harm(state)
-    with snapshots.held("one", make) as state:
-        assert sparse_sha256(state) == before
+    with snapshots.held("one", make) as held:
+        before = sparse_sha256(held.state)
+    harm(held.state)
+    with pytest.raises(Damaged, match="it was damaged"), snapshots.held("one", make) as held:
+        held.confirm()
+    assert kept(snapshots) == set()
+    with snapshots.held("one", make) as held:
+        held.confirm()
+        assert sparse_sha256(held.state) == before
     assert make.made == 2
     assert kept(snapshots) == {"one"}
 
@@ -127,8 +132,8 @@ def test_of_two_at_once_one_makes_and_the_other_waits(tmp_path: Path) -> None:
         time.sleep(0.01)
 
     def use() -> None:
-        with Snapshots(home, wait).held("one", slow) as state:
-            seen.append(state.read_bytes())
+        with Snapshots(home, wait).held("one", slow) as held:
+            seen.append(held.state.read_bytes())
 
     users = [threading.Thread(target=use) for _ in range(2)]
     for user in users:

@@ -91,6 +91,6 @@ def damage(home: Home, key: str) -> int:
     def make_up(path: Path) -> None:
         path.write_bytes(b"no guest")
 
-    with Snapshots(home, lambda: time.sleep(0.1)).held(key, make_up) as state:
-        os.truncate(state, os.stat(state).st_size - 1)
-        return os.stat(state).st_ino
+    with Snapshots(home, lambda: time.sleep(0.1)).held(key, make_up) as held:
+        os.truncate(held.state, os.stat(held.state).st_size - 1)
+        return os.stat(held.state).st_ino

@@ -21,10 +21,17 @@ from harness.stats import student
 from harness.store import ResultSet, RunRecord
 from harness.store import samples as parquet
 from harness.store.regular import read_regular
-from harness.store.trace import EVENT_DTYPE, EVENTS_FILE, META_FILE, REQUEST_DTYPE, REQUESTS_FILE, Meta, read_meta
+from harness.store.trace import (
+    EVENT_DTYPE,
+    EVENTS_FILE,
+    META_FILE,
+    REQUEST_DTYPE,
+    REQUESTS_FILE,
+    TRACED,
+    Meta,
+    read_meta,
+)
 
-TRACED = "traced"
-"""The directory of a set's traced repetitions: a result set of its own, which no table of this one counts."""
 _COLUMNS = (
     "intended_ns",
     "latency_ns",

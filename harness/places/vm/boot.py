@@ -16,9 +16,9 @@ from harness.errors import PollbenchError
 from harness.places.carried import FILES, pack, relocated
 from harness.places.vm import console, wire
 from harness.places.vm.emulator import Qemu
-from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home, disk_bytes
 from harness.places.vm.image import Image
+from harness.places.vm.job import job_image
 from harness.places.vm.kind import Kind
 from harness.places.vm.launch import BOOT_S, launched, patient_s
 from harness.places.vm.qemu import GuestFiles

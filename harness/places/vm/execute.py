@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, zip_longest
 from threading import RLock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import facts
@@ -24,8 +24,6 @@ from harness.places.vm.machine_check import GuestAccount, NotAsDeclared, deviati
 from harness.places.vm.resume import Resumer
 from harness.places.vm.seats import Seat, Work, do_all, refuse_beyond, seats
 from harness.plan import Plan, Run
-from harness.run.measure import Measured
-from harness.run.runner import make_run
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.spec.machine import Machine
@@ -33,6 +31,9 @@ from harness.store import ResultSet
 from harness.store.record import Scalar
 from harness.store.samples import encode
 from harness.store.trace import EVENTS_FILE
+
+if TYPE_CHECKING:
+    from harness.run.measure import Measured
 
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
@@ -295,6 +296,8 @@ class _Task:
 
         Then it is, by the next guest of its repetition.
         """
+        # Loaded here, while the guest makes its next run.
+        from harness.run.runner import make_run
 
         def take(_spec: CellSpec, _stopper: Stopper, files: dict[str, bytes]) -> Measured:
             files.update(answer.files)

@@ -24,6 +24,7 @@ from harness.errors import UNFORESEEN, PollbenchError, unforeseen
 from harness.kernel import facts, host_settings, matrix, nics, readback, standstill
 from harness.kernel.machinefacts import end_programs_when_memory_is_short, machine_facts
 from harness.places.carried import FILES, unpack
+from harness.places.vm.job import DEFINITION, SECTOR, job_reader, read_job
 from harness.places.vm.wire import Answer, pack
 from harness.plan import Plan, Run
 from harness.run.measure import measure
@@ -32,15 +33,10 @@ from harness.signals import Stopper, stop_on_signals
 from harness.spec.cells import build_models
 from harness.spec.links import emulated
 
-DEFINITION = "harness/places/vm/good_host.json"
-"""In the payload: how a good measuring host is set, as `pollbench host` has it. As JSON: no guest has time for YAML."""
 # The guest ends with its runs: nothing is put back. host_settings notes what it found all the same.
 _STATE = "/run/pollbench-host.json"
 _RANK = ("not applicable", "ok", "changed", "failed")
 _EVENTS_FD = 3
-_SECTOR = 512
-JOB_NAME = "opt/pollbench/job"
-"""What QEMU's fw_cfg calls the job of a resumed guest that has no disks."""
 _OPEN_FILES = 1 << 16
 # A multiple of the tick of every kernel (1, 4 or 10 ms).
 _LONGEST_PAUSE_S = 0.02
@@ -51,16 +47,17 @@ def main(job_disk: str, out_disk: str) -> None:
 
     A job may ask for the map of what can be busy-polled instead: its cells are told one by one.
     """
-    resumed = standstill.asked()
+    resumed, reader = standstill.asked(), None
     if resumed:
         build_models()
         readback.load_decoder()
         _warm_up()
         _keep_loaded()
+        reader = job_reader(job_disk)
         tell("waits", uptime_s=facts.uptime_s())
         standstill.stop_machine()
         tell("resumed", uptime_s=facts.uptime_s())
-    job = json.loads(read_job(job_disk, resumed))
+    job = json.loads(read_job(job_disk, reader))
     if resumed:
         # What the kernel drew before, all guests of this snapshot have; the job says what this one is to have.
         standstill.draw_anew(str(job["seed"]))
@@ -166,22 +163,6 @@ def tell(event: str, **fields: Any) -> None:
     os.write(_EVENTS_FD, json.dumps({"ev": event, **fields}).encode() + b"\n")
 
 
-def job_image(document: dict[str, Any]) -> bytes:
-    """A job as the content of a disk: its length in eight bytes, then JSON; whole sectors."""
-    text = json.dumps(document).encode()
-    data = len(text).to_bytes(8, "little") + text
-    return data + b"\0" * (-len(data) % _SECTOR)
-
-
-def read_job(place: str, resumed: bool) -> bytes:
-    """The JSON that job_image packed, from a disk or file; to a resumed guest without disks its QEMU hands it over."""
-    if resumed and not Path(place).is_block_device():
-        handed = subprocess.run([loadgen.path(), "fwcfg", JOB_NAME], capture_output=True, check=True).stdout
-        return handed[8 : 8 + int.from_bytes(handed[:8], "little")]
-    with open(place, "rb") as file:
-        return file.read(int.from_bytes(file.read(8), "little"))
-
-
 class Out:
     """The raw disk, or the port, that answers are appended to; the host reads each as soon as it is told of it."""
 
@@ -191,7 +172,7 @@ class Out:
 
     def append(self, run_id: str, data: bytes) -> None:
         """Write one answer and tell the host. Raises PollbenchError when there is no more room."""
-        padded = data + b"\0" * (-len(data) % _SECTOR)
+        padded = data + b"\0" * (-len(data) % SECTOR)
         if self._at + len(padded) > self._size:
             tell("full", run_id=run_id, needs=self._at + len(padded), has=self._size)
             raise PollbenchError("keep a run", on="the output disk", got=os.strerror(errno.ENOSPC))

@@ -17,8 +17,8 @@ from harness.errors import MissingError
 from harness.host import load_definition
 from harness.loadgen import path as loadgen_path
 from harness.places.vm import cpio, programs, recipe
-from harness.places.vm.guest import DEFINITION
 from harness.places.vm.home import KERNEL_PARTS, Home
+from harness.places.vm.job import DEFINITION
 from harness.places.vm.kernelimage import expand_kernel
 from harness.places.vm.squashfs import squash, unsquash
 from harness.run.capabilities import programs as programs_of
@@ -36,7 +36,7 @@ _BROUGHT = ("mininet", "pyroute2")
 _PYTHON = ("usr/bin/python3.13", "usr/lib/python3.13", "usr/lib/x86_64-linux-gnu")
 # What data/pid1 starts: the payload's directory, so that no kernel set depends on the names of our modules. While all
 # is loaded nothing becomes garbage, and searching for some takes a tenth of the time; `main` has it searched for again.
-_ENTRY = "import gc\nimport sys\n\ngc.disable()\nfrom harness.places.vm.guest import main\n\nmain(*sys.argv[1:])\n"
+ENTRY = "import gc\nimport sys\n\ngc.disable()\nfrom harness.places.vm.guest import main\n\nmain(*sys.argv[1:])\n"
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def payload(home: Home, root_sha256: str) -> str:
         (tree / DEFINITION).write_bytes(settings)
         # By itself it loads all of pyroute2, a second of a guest's time, where a decoder or two are wanted.
         (tree / "pyroute2" / "__init__.py").write_text("")
-        (tree / "__main__.py").write_text(_ENTRY)
+        (tree / "__main__.py").write_text(ENTRY)
         _compile(tree, home.verified(root_sha256, "root image"), workshop)
         squash(tree, image)
         sha256 = home.keep(image)

@@ -12,9 +12,9 @@ from pathlib import Path
 from harness.kernel import facts
 from harness.places.vm import qemu, recipe
 from harness.places.vm.emulator import Qemu
-from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, find_loop, loop_driver, write_initrd
+from harness.places.vm.job import job_image
 from harness.spec.machine import Machine
 
 JOB_ROOM, _OUT_ROOM = 64 << 20, 16 << 30

@@ -11,9 +11,9 @@ from harness.kernel.matrix import Cell
 from harness.places.vm import console, wire
 from harness.places.vm.boot import GuestFailure, more_events
 from harness.places.vm.emulator import Qemu
-from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
 from harness.places.vm.image import open_image
+from harness.places.vm.job import job_image
 from harness.places.vm.kind import Kind
 from harness.places.vm.launch import BOOT_S, launched, patient_s
 from harness.places.vm.seats import Seat

@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import nics, standstill
 from harness.places.vm.emulator import Qemu
-from harness.places.vm.guest import JOB_NAME
 from harness.places.vm.image import Image
+from harness.places.vm.job import JOB_NAME
 from harness.spec.links import emulated
 from harness.spec.machine import Machine
 

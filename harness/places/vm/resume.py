@@ -16,7 +16,7 @@ from harness.places.vm.kind import JOB_ROOM, Kind
 from harness.places.vm.launch import BOOT_S, launched
 from harness.places.vm.monitor import Monitor, MonitorError
 from harness.places.vm.seats import Seat
-from harness.places.vm.snapshots import Snapshots
+from harness.places.vm.snapshots import Damaged, Held, Snapshots
 from harness.run.process import ChildProcess
 from harness.signals import Stopper
 
@@ -51,8 +51,10 @@ class Resumer:
             raise NotResumed(reason)
         with contextlib.ExitStack() as stack:
             try:
-                with self._snapshots().held(kind.key(), lambda path: self._make(kind, path, seat)) as state:
-                    resumed = stack.enter_context(self._load(kind, workshop, job, seed, seat, state))
+                try:
+                    resumed = self._once(stack, kind, workshop, job, seed, seat)
+                except Damaged:
+                    resumed = self._once(stack, kind, workshop, job, seed, seat)
             except Interrupted:
                 raise
             except (PollbenchError, OSError) as error:
@@ -65,6 +67,13 @@ class Resumer:
         self.hopeless[kind.key()] = reason
         with contextlib.suppress(OSError, PollbenchError):
             self._snapshots().drop(kind.key())
+
+    def _once(
+        self, stack: contextlib.ExitStack, kind: Kind, workshop: Path, job: bytes, seed: int, seat: Seat
+    ) -> Resumed:
+        """The same, for as long as the stack lasts. Raises Damaged (the snapshot is gone), MonitorError, OSError."""
+        with self._snapshots().held(kind.key(), lambda path: self._make(kind, path, seat)) as held:
+            return stack.enter_context(self._load(kind, workshop, job, seed, seat, held))
 
     def _snapshots(self) -> Snapshots:
         return Snapshots(self.home, lambda: self.stopper.pause(_LOOK_S))
@@ -90,16 +99,22 @@ class Resumer:
                 _end_of_migration(monitor, _SAVE_S)
 
     @contextlib.contextmanager
-    def _load(self, kind: Kind, workshop: Path, job: bytes, seed: int, seat: Seat, state: Path) -> Iterator[Resumed]:
+    def _load(self, kind: Kind, workshop: Path, job: bytes, seed: int, seat: Seat, held: Held) -> Iterator[Resumed]:
+        """QEMU reads the snapshot while its hash is computed; no instruction is executed before that is right."""
         with Monitor(self.stopper) as monitor:
             files = kind.resumed_files(workshop, job)
             argv = [*kind.command(files, seed, saved=True), "-incoming", "defer", *monitor.options]
             with launched(argv, kind.accelerator, seat, self.stopper, (monitor.fd,)) as child:
-                monitor.attach(child)
-                monitor.ask("migrate-set-capabilities", capabilities=_CAPABILITIES)
-                monitor.ask("migrate-set-parameters", **_SILENT)
-                monitor.ask("migrate-incoming", uri=f"file:{state}")
-                _end_of_migration(monitor, _LOAD_S)
+                try:
+                    monitor.attach(child)
+                    monitor.ask("migrate-set-capabilities", capabilities=_CAPABILITIES)
+                    monitor.ask("migrate-set-parameters", **_SILENT)
+                    monitor.ask("migrate-incoming", uri=f"file:{held.state}")
+                    _end_of_migration(monitor, _LOAD_S)
+                except MonitorError:
+                    held.confirm()
+                    raise
+                held.confirm()
                 # From now on a panic is the guest's own, and its end.
                 monitor.ask("set-action", panic="none")
                 monitor.ask("cont")

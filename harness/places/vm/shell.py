@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from harness import loadgen
 from harness.places.vm import qemu
 from harness.places.vm.emulator import Qemu
-from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
 from harness.places.vm.image import open_image
+from harness.places.vm.job import job_image
 from harness.run.process import launch_options
 from harness.spec.machine import Machine
 

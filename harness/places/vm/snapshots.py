@@ -8,8 +8,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import PollbenchError
 from harness.kernel.filelock import file_lock
 from harness.places.vm.home import Home, disk_bytes
 
@@ -18,6 +21,23 @@ MOST, MOST_BYTES = 16, 2 << 30
 _STATE, _SUM = "state", "sum.json"
 _BLOCK = 1 << 20
 _ZEROS = bytes(_BLOCK)
+
+
+class Damaged(PollbenchError):  # noqa: N818  # it is made again
+    """A snapshot is not what it was when it was made."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A snapshot that nobody else has meanwhile; state: its file, which another thread reads while QEMU loads it."""
+
+    state: Path
+    _whole: Future[bool]
+
+    def confirm(self) -> None:
+        """Return when all of it was read and is as it was made. Raises Damaged."""
+        if not self._whole.result():
+            raise Damaged("resume a guest", str(self.state), "it was damaged", "it is made again")
 
 
 class Snapshots:
@@ -31,21 +51,26 @@ class Snapshots:
         self.path = home.path / "snapshots"
 
     @contextlib.contextmanager
-    def held(self, key: str, make: Callable[[Path], None]) -> Iterator[Path]:
-        """The state of this key, read whole and unharmed, for the block; no other process has it meanwhile.
+    def held(self, key: str, make: Callable[[Path], None]) -> Iterator[Held]:
+        """The snapshot of this key, for the block, which is to confirm it before it believes it.
 
-        make: writes it to a file that is not there; called where there is none, or where it was damaged.
-        Raises what `make` raises, OSError, PollbenchError (no room on the disk).
+        make: writes it to a file that is not there; called where there is none. One that the block found to be damaged
+        is gone after it. Raises what `make` raises, OSError, PollbenchError (no room on the disk).
         """
         directory = self.path / key
         self.path.mkdir(parents=True, exist_ok=True)
         with file_lock(self._lock(directory), self._wait):
-            if not _is_whole(directory):
+            if not directory.exists():
                 self._make(directory, make)
                 self._prune(directory)
             # When it was used last.
             os.utime(directory)
-            yield directory / _STATE
+            with ThreadPoolExecutor(1, "snapshot") as pool:
+                try:
+                    yield Held(directory / _STATE, pool.submit(_is_whole, directory))
+                except Damaged:
+                    self._remove(directory)
+                    raise
 
     def drop(self, key: str) -> None:
         """Remove one, unless another process has it: it was of no use. Raises OSError, PollbenchError."""
@@ -67,8 +92,6 @@ class Snapshots:
             make(fresh / _STATE)
             os.chmod(fresh / _STATE, 0o644)
             (fresh / _SUM).write_text(json.dumps({"sha256": sparse_sha256(fresh / _STATE)}))
-            if directory.exists():
-                os.rename(directory, workshop / "damaged")
             os.rename(fresh, directory)
 
     def _prune(self, kept: Path) -> None:
@@ -100,11 +123,14 @@ def sparse_sha256(path: Path) -> str:
         size = os.fstat(file.fileno()).st_size
         total.update(size.to_bytes(8))
         place = 0
+        # One buffer for all: memory that is new is cleared first, which takes as long as reading into it.
+        block = bytearray(_BLOCK)
         while (place := _data_from(file.fileno(), place)) < size:
             place -= place % _BLOCK
-            block = os.pread(file.fileno(), _BLOCK, place)
+            del block[os.preadv(file.fileno(), [block], place) :]
             if block != _ZEROS[: len(block)]:
-                total.update(place.to_bytes(8) + block)
+                total.update(place.to_bytes(8))
+                total.update(block)
             place += _BLOCK
     return total.hexdigest()
 

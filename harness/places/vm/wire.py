@@ -11,15 +11,18 @@ import tarfile
 import tokenize
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import MissingError, PollbenchError
-from harness.run.measure import Measured
 from harness.store.trace import EVENT_DTYPE
+
+if TYPE_CHECKING:
+    # The machine half is loaded when the first answer is there, not before the guest is started.
+    from harness.run.measure import Measured
 
 MAX_BYTES = 1 << 30
 _MAX_JSON, _MAX_FILE, _MAX_FILES = 64 << 20, 16 << 20, 500
@@ -153,6 +156,8 @@ def _table(data: bytes, dtype: np.dtype[Any] | None = None) -> npt.NDArray[Any]:
 
 @cache
 def _adapter() -> TypeAdapter[Measured]:
+    from harness.run.measure import Measured
+
     return TypeAdapter(Measured)
 
 
