@@ -16,7 +16,7 @@ _MOST_LOOKED_AT = 2000
 
 
 def interrupted(trace: Trace, doing: Doing, cpu: int, end: int) -> Cause:
-    """An interrupt, or a softirq; where that has packets that somebody else sent, whose. end: when it had done so, ns."""
+    """An interrupt, or a softirq; where that has packets that somebody else sent, whose. end: of it, ns."""
     due = doing.raised
     if due is None:
         return Cause(doing.what, doing.who, 0, cpu)
@@ -56,7 +56,7 @@ def _handed_over(trace: Trace, cpu: int, ns: int) -> int:
 def _joined_in(trace: Trace, cpu: int, begin: int, end: int) -> int:
     """Whose packets came to a NET_RX while it ran: they need no interrupt then, so nothing says so at that moment.
 
-    The one task that hands packets over to this CPU at other times and was running elsewhere; 0 where there are several.
+    The one task that hands packets over to this CPU at other times and ran elsewhere; 0 where there are several.
     """
     if cpu not in trace.handers:
         trace.handers[cpu] = _handers(trace, cpu)
