@@ -25,11 +25,13 @@ _QEMU_BYTES = 256 << 20
 class Seat:
     """Where guests run, one after the other: on the idlest CPU that nobody has reserved, reserved in turn.
 
-    Where all CPUs are reserved it is shared with somebody, on the idlest of them.
+    Where all CPUs are reserved it is shared with somebody, on the idlest of them. lock: the CPU that was reserved just
+    now; shared: the one to share.
     """
 
-    def __init__(self, lock: CpuLock | None = None) -> None:
-        self._lock, self._fresh = lock, lock is not None
+    def __init__(self, lock: CpuLock | None = None, shared: int | None = None) -> None:
+        # Chosen just now, so that the first guest need not look again.
+        self._lock, self._fresh = lock, shared if lock is None else lock.cpu
 
     def cpu(self) -> int:
         """The CPU for the next guest: the one we have, unless a free one is idler.
@@ -39,9 +41,9 @@ class Seat:
         virtual CPUs; what follows is another chance. On one CPU it does so only where the scheduler changes over amid
         one.
         """
-        if self._lock is not None and self._fresh:
-            self._fresh = False
-            return self._lock.cpu
+        if self._fresh is not None:
+            chosen, self._fresh = self._fresh, None
+            return chosen
         order = [cpu for cpu, _ in _by_idleness(idle_shares())]
         for cpu in order:
             if self._lock is not None and cpu == self._lock.cpu:
@@ -70,13 +72,14 @@ def seats(asked: int | None, useful: int, guest_bytes: int) -> Iterator[list[Sea
     room, most = _fit(guest_bytes), max(useful, 1)
     taken: list[Seat] = []
     try:
-        for cpu, share in _by_idleness(idle_shares()):
+        order = _by_idleness(idle_shares())
+        for cpu, share in order:
             if len(taken) >= (min(asked, most) if asked is not None else min(most, max(room, 1))):
                 break
             if (asked is not None or share >= _IDLE_SHARE) and (lock := CpuLock.take(cpu)) is not None:
                 taken.append(Seat(lock))
         while len(taken) < (1 if asked is None else min(asked, most)):
-            taken.append(Seat())
+            taken.append(Seat(shared=order[0][0]))
         yield taken
     finally:
         for seat in taken:
