@@ -79,7 +79,8 @@ class Seen:
     packets, waits: in all its ways, where that is known; ours: whether every program of the node is our own generator,
     which does only what it is told. protocol: of all workloads, joined by "+". arrived: packets that came in by the
     node's devices, None where nobody counted. rps_packets: packets steered by RPS or RFS, host-wide; rps_elsewhere: how
-    many of them other nodes with either can have steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads.
+    many of them other nodes with either can have steered at most; backlog_ns: CPU time of the kernel's threads that
+    take in what is steered, uncounted (`thread_backlog_napi`). kthread_cpu_ns: CPU time of the node's NAPI threads.
     irqs: interrupts of each line of the node's NICs by CPU, in elapsed_us. squeezes: rounds of receive softirqs that
     used up their budget, host-wide. idle_states: of the CPU set: name, us to leave it, entries. group: what its control
     group did, None without one. min_polled_share: the experiment's threshold. node: its name; beside:
@@ -99,6 +100,7 @@ class Seen:
     arrived: int | None = None
     rps_packets: int = 0
     rps_elsewhere: int = 0
+    backlog_ns: int = 0
     kthread_cpu_ns: int = 0
     irqs: dict[int, dict[int, int]] = field(default_factory=dict)
     elapsed_us: float = 0.0

@@ -40,6 +40,10 @@ def steered_effect(seen: Seen, other: str) -> KnobEffect:
     that may have, on this node.
     """
     text = f"{seen.rps_packets} packets steered (softnet_stat received_rps)"
+    if not seen.rps_packets and seen.backlog_ns:
+        # Found in a guest of 6.12: the count is of the interrupt that wakes a softirq, and these are woken without.
+        text = f"the kernel's threads of backlogs (thread_backlog_napi) had {seen.backlog_ns / 1e6:.3g} ms of CPU"
+        return KnobEffect(None, f"{text}; what they take in is not counted as steered, `trace: polls` tells")
     if not seen.rps_packets:
         return KnobEffect(False, text)
     text += ", counted on the whole host"

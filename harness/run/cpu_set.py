@@ -29,7 +29,8 @@ QUIET_LIMIT = 0.01
 """More than this share of the set's time is never taken out as background: it would be no background."""
 ENDED = "programs that have ended"
 # They do the workload's own packet processing.
-_OURS_TOO = ("ksoftirqd/", "napi/")
+_BACKLOG = "backlog_napi/"
+_OURS_TOO = ("ksoftirqd/", "napi/", _BACKLOG)
 _KTHREADD = 2
 
 
@@ -41,7 +42,8 @@ class CpuInterference:
     between only the sum is known, to 10 ms, and not the CPU: ended_ns, the set's share of it by its share of the ticks.
     worst_on: by CPU, the process of others with most time there, in words. worst_process: pid, owner and command line
     of the process with most time of the name with most time, in words. kernel_ns: of kernel threads on the set,
-    ksoftirqd and NAPI threads among them; others_ns: of other programs, what has ended included.
+    ksoftirqd and NAPI threads among them, backlog_ns: of these the threads of backlogs (`thread_backlog_napi`);
+    others_ns: of other programs, what has ended included.
     """
 
     busy_ns: int = 0
@@ -50,6 +52,7 @@ class CpuInterference:
     by_name: dict[str, int] = field(default_factory=dict)
     worst_process: str = ""
     kernel_ns: int = 0
+    backlog_ns: int = 0
     others_ns: int = 0
     worst_on: dict[int, str] = field(default_factory=dict)
 
@@ -82,6 +85,7 @@ def interference(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], se
         loads.busy_ns += used
         if _KTHREADD in (pid, after.parent.get(pid)):
             loads.kernel_ns += used
+            loads.backlog_ns += used if name.startswith(_BACKLOG) else 0
         elif pid not in ours:
             loads.others_ns += used
         if pid not in ours and not name.startswith(_OURS_TOO):

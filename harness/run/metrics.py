@@ -63,6 +63,7 @@ def seen_on(
             _arrived(delta, [n]) or 0 for n, knobs in settings.items() if _STEERING & set(knobs) and n not in nodes
         ),
         rps_packets=delta.softnet("received_rps"),
+        backlog_ns=sum(host.interference.backlog_ns for host in delta.hosts.values()),
         kthread_cpu_ns=sum(delta.kthreads.get(n, 0) for n in nodes),
         irqs=_irqs(delta, nodes),
         elapsed_us=delta.elapsed_ns / 1e3,

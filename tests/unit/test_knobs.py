@@ -280,10 +280,12 @@ def test_irq_suspension_wants_epoll_that_prefers() -> None:
         (1000, 1000, None, "RPS or RFS on other nodes can have steered them all"),
         (1900, 1000, True, "1900 packets steered"),
         (5, 0, None, "few beside the 1000 that arrived on server"),
+        (0, 0, None, "threads of backlogs (thread_backlog_napi) had 3 ms of CPU"),
     ],
 )
 def test_steered_packets_are_counted_host_wide(steered: int, elsewhere: int, took: bool | None, text: str) -> None:
-    seen = Seen(rps_packets=steered, rps_elsewhere=elsewhere, arrived=1000, node="server")
+    ns = 3_000_000 * ("threads" in text)
+    seen = Seen(rps_packets=steered, rps_elsewhere=elsewhere, arrived=1000, node="server", backlog_ns=ns)
     effect = KNOBS["rps"].effect(model("rps", cpus="1"), seen)
     assert effect.took is took and text in effect.evidence
 

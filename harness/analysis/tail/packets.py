@@ -16,7 +16,7 @@ from harness.analysis.tail.trace import Request
 from harness.store.trace import NET_RX, SOFTIRQS, Kind, Meta
 
 _SENT_TO_NET_RX_NS = 20_000
-_SERVANTS = ("ksoftirqd", "napi/", "idle")
+_SERVANTS = ("ksoftirqd", "napi/", "backlog_napi/", "idle")
 
 
 def requests_by_packets(columns: Mapping[str, np.ndarray], meta: Meta, events: Events) -> list[Request]:

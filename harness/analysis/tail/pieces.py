@@ -321,7 +321,7 @@ def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str, idle:
             cause = interrupted(trace, doing, number, span.end)
         elif doing.task in (0, -1) or doing.what == "hidden":
             cause = Cause(idle, "", 0, number if idle == "idle" else -1)
-        elif trace.name(doing.task).startswith(("ksoftirqd", "napi/")):
+        elif trace.name(doing.task).startswith(("ksoftirqd", "napi/", "backlog_napi/")):
             cause = OWN
         elif doing.task in trace.tasks and span.end - span.begin <= _QUIET_NS:
             cause = OWN  # on its way into the softirq
