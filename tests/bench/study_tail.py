@@ -42,11 +42,11 @@ _PAIR = {"nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}}, "links": [
 _PING = {"kind": "ping-pong", "from": "client", "to": "server", "warmup": "100ms", "duration": "2s"}
 _OPEN = {"kind": "load", "from": "client", "to": "server", "warmup": "100ms", "duration": "2s", "rate": 1000}
 GROUPS = {
-    "hog": lambda slow: slow.cause.kind in ("behind", "flow") and slow.cause.who == "hog",
+    "hog": lambda slow: slow.cause.kind in ("behind", "flow", "joined") and slow.cause.who == "hog",
     "server": lambda slow: slow.cause.kind in ("work", "queued"),
     "shaper": lambda slow: slow.cause.kind == "shaper",
     "deferral": lambda slow: slow.cause.kind == "deferred",
-    "flow": lambda slow: slow.cause.kind == "flow" and slow.cause.who.startswith("background1-"),
+    "flow": lambda slow: slow.cause.kind in ("flow", "joined") and slow.cause.who.startswith("background1-"),
     "stopped": lambda slow: slow.cause.kind == "stopped",
     "interrupt": lambda slow: slow.cause.kind in ("irq", "interrupted"),
     "fault": lambda slow: slow.cause.kind == "fault",

@@ -61,7 +61,8 @@ class Bed:
         self.add(t + 200, 0, Kind.SOFTIRQ_ENTRY, pid, NET_RX)
         self.add(t + 5000, 0, Kind.WAKING, pid, SERVER, 1)
         self.add(t + 5200, 0, Kind.SOFTIRQ_EXIT, pid, NET_RX)
-        beside = SENDER if more.get("flow") or more.get("joined") else 0
+        sender = more.get("by", SENDER)
+        beside = sender if more.get("flow") or more.get("joined") else 0
         if not more.get("deferred"):
             self.add(t + 6000, 0, Kind.SWITCH, CLIENT, beside, 1)
         runs = t + 8000 + more.get("runqueue", 0)
@@ -79,8 +80,8 @@ class Bed:
         taken = runs + 2000
         answered = taken + 1000 + more.get("work", 0) + more.get("flow", 0)
         if flow := more.get("flow", 0):  # of packets that the other CPU hands over
-            self.add(taken + 100, 0, Kind.SOFTIRQ_ENTRY, SENDER, NET_RX)
-            self.add(taken + 290, 0, Kind.SOFTIRQ_EXIT, SENDER, NET_RX)
+            self.add(taken + 100, 0, Kind.SOFTIRQ_ENTRY, sender, NET_RX)
+            self.add(taken + 290, 0, Kind.SOFTIRQ_EXIT, sender, NET_RX)
             self.add(taken + 300, 1, Kind.VECTOR_ENTRY, SERVER, VECTORS.index("call_function_single"))
             self.add(taken + 400, 1, Kind.SOFTIRQ_RAISE, SERVER, NET_RX)
             self.add(taken + 500, 1, Kind.VECTOR_EXIT, SERVER, VECTORS.index("call_function_single"))
@@ -95,6 +96,9 @@ class Bed:
         t = answered + 2000
         self.add(t, 1, Kind.SOFTIRQ_RAISE, SERVER, NET_RX)
         self.add(t + 200, 1, Kind.SOFTIRQ_ENTRY, SERVER, NET_RX)
+        if more.get("other"):  # which hands packets over as well
+            self.add(t + 100_000, 0, Kind.SWITCH, beside, more["other"])
+            beside = more["other"]
         t += more.get("joined", 0)  # with packets that another CPU hands over meanwhile, which needs no interrupt
         self.add(t + 5000, 1, Kind.WAKING, SERVER, CLIENT, 0)
         self.add(t + 5200, 1, Kind.SOFTIRQ_EXIT, SERVER, NET_RX)
@@ -188,13 +192,18 @@ def test_programs_that_tell_nothing_are_followed_by_their_packets(met: str, kind
 
 def test_packets_that_join_a_softirq_are_their_senders() -> None:
     made = Bed()
+    two = Bed()
     for number in range(COUNT):
-        made.trip(number, **{10: {"flow": 30_000}, 50: {"joined": 400_000}}.get(number % 100, {}))
+        met = {10: {"flow": 30_000}, 20: {"flow": 30_000, "by": KILLER}, 50: {"joined": 400_000}}
+        made.trip(number, **met.get(number % 100, {}))
+        met[50]["other"] = KILLER
+        two.trip(number, **met.get(number % 100, {}))
     (row,) = made.account().rows
-    assert (row.cause.kind, row.cause.who, row.count) == ("flow", "sender", COUNT // 100)
-    # Without those whom interrupts showed to hand packets over, nobody knows whose they were.
-    (row,) = bed(joined=400_000).account().rows
-    assert (row.cause.kind, row.cause.who, row.count) == ("softirq", "NET_RX", COUNT // 100)
+    assert (row.cause.kind, row.cause.who, row.grade, row.count) == ("joined", "sender", "inferred", COUNT // 100)
+    # Where two that hand packets over ran meanwhile, or nobody is known to, nobody knows whose they were.
+    for nobody in (two, bed(joined=400_000)):
+        (row,) = nobody.account().rows
+        assert (row.cause.kind, row.cause.who, row.count) == ("softirq", "NET_RX", COUNT // 100)
 
 
 def test_an_ordinary_way_has_every_segment() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness.analysis.tail.causes import account
@@ -60,6 +61,10 @@ def test_every_napi_has_its_pollers() -> None:
         Polled(0, "eth0", "client", True, "server", 0, COUNT, COUNT),
         Polled(1, "eth0", "server", False, "napi/eth0-5", THREAD, 2 * COUNT, COUNT),
     )
+    # What a CPU does when its trace begins, only its end can tell.
+    events = made.events()
+    first = np.flatnonzero((events["kind"] == Kind.SOFTIRQ_ENTRY) & (events["cpu"] == 1))[0]
+    assert polled(events[first + 1 :], made.meta())[0].polls == COUNT
     without = made.events()
     assert polled(without[without["kind"] != Kind.NAPI_POLL], made.meta()) == ()
 

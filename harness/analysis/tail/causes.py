@@ -30,6 +30,7 @@ KINDS: dict[str, str] = {
     "busy": BY_EVENTS,
     "fault": BY_EVENTS,
     "stolen": BY_STEAL,
+    "joined": INFERRED,
     "interrupted": INFERRED,
     "idle": INFERRED,
     "silent": INFERRED,

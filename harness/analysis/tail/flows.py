@@ -24,10 +24,12 @@ def interrupted(trace: Trace, doing: Doing, cpu: int, end: int) -> Cause:
     if _from_elsewhere(due.irq, due.task):
         # Of an idle CPU the interrupt is not traced.
         sender = _handed_over(trace, cpu, due.ns)
-    if (sender <= 0 or sender in trace.tasks) and end - due.ns > _OWN_PACKETS_NS:
-        sender = _joined_in(trace, cpu, due.ns, end)
     if sender > 0 and sender not in trace.tasks:
         return Cause("flow", trace.name(sender), sender, cpu)
+    # Of what a device's interrupt or a timer made due the device is known, and says more.
+    may_be_joined = end - due.ns > _OWN_PACKETS_NS and (not due.irq or due.irq in _CALLS)
+    if may_be_joined and (joined := _joined_in(trace, cpu, due.ns, end)):
+        return Cause("joined", trace.name(joined), joined, cpu)
     device = f" after {due.irq}" if due.irq and due.irq not in VECTORS else ""
     return Cause(doing.what, f"{doing.who}{device}", 0, cpu)
 

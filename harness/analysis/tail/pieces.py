@@ -85,15 +85,12 @@ def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> I
         times = trace.raised.get(cpu, [])
         place = bisect_right(times, entry) - 1
         raised = times[place] if place >= 0 and times[place] > begin else None
-    queue = _queued(trace, sender, begin, woken)
     until = raised or (entry if entry is not None and entry > begin else woken)
+    queue, begin = _through_queue(trace, way, sender, begin, woken)
+    yield from queue
     if queue:
-        q, x, device = queue
-        x = min(x, woken)
-        yield from _walk(trace, sender, begin, q, f"{way}_send", awake=True)
-        yield Piece(q, x, f"{way}_shaper", Cause("shaper", device))
-        begin, until = x, max(until, x)
-        raised = max(raised, x) if raised else None
+        until = max(until, begin)
+        raised = max(raised, begin) if raised else None
     if raised is not None and _by_timer(trace, raised):
         yield from _deferred(trace, way, sender, begin, until)
     elif until > begin:
@@ -111,12 +108,8 @@ def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> I
 
 def _relayed(trace: Trace, way: str, sender: int, relay: int, begin: int, woken: int) -> Iterator[Piece]:
     """From sending to the receiver's being woken by a thread that takes packets in (threaded NAPI)."""
-    queue = _queued(trace, sender, begin, woken)
-    if queue:
-        q, x, device = queue
-        yield from _walk(trace, sender, begin, q, f"{way}_send", awake=True)
-        yield Piece(q, min(x, woken), f"{way}_shaper", Cause("shaper", device))
-        begin = min(x, woken)
+    queue, begin = _through_queue(trace, way, sender, begin, woken)
+    yield from queue
     until = trace.relays[relay].woken(begin, woken) or begin
     yield from _walk(trace, sender, begin, until, f"{way}_send", awake=True, asleep=Cause("wire"))
     yield from _walk(trace, relay, until, woken, f"{way}_softirq")
@@ -151,6 +144,17 @@ def _softirq_since(cpu: Cpu, place: int) -> int:
     return since
 
 
+def _through_queue(trace: Trace, way: str, sender: int, begin: int, end: int) -> tuple[list[Piece], int]:
+    """Until the packet has left a queueing discipline, and when that was; nothing where it did not wait in one."""
+    queued = _queued(trace, sender, begin, end)
+    if queued is None:
+        return [], begin
+    came, left, device = queued
+    left = min(left, end)
+    sent = _walk(trace, sender, begin, came, f"{way}_send", awake=True)
+    return [*sent, Piece(came, left, f"{way}_shaper", Cause("shaper", device))], left
+
+
 def _queued(trace: Trace, sender: int, begin: int, end: int) -> tuple[int, int, str] | None:
     """When a packet of the sender came to a queueing discipline and left it, and the device; None: it did not wait."""
     rows = trace.queued.get(sender, [])
@@ -181,12 +185,8 @@ def _timer_before(trace: Trace, begin: int, end: int) -> int | None:
 
 def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int, end: int) -> Iterator[Piece]:
     """The receiver was not asleep: it polled, or was busy, or waited for its CPU already."""
-    queue = _queued(trace, sender, begin, end)
-    if queue:
-        q, x, device = queue
-        yield from _walk(trace, sender, begin, q, f"{way}_send", awake=True)
-        yield Piece(q, min(x, end), f"{way}_shaper", Cause("shaper", device))
-        begin = min(x, end)
+    queue, begin = _through_queue(trace, way, sender, begin, end)
+    yield from queue
     timer = _timer_before(trace, begin, end)
     for piece in _received(trace, way, receiver, begin, end):
         if piece.cause.kind == "silent":
@@ -205,7 +205,7 @@ def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int,
 def _sender_kept(trace: Trace, way: str, sender: int, piece: Piece) -> Iterator[Piece]:
     """The receiver polls in vain while the sender is kept from sending: it is the sender's CPU that matters then."""
     for part in _walk(trace, sender, piece.begin, piece.end, f"{way}_send", awake=True, asleep=piece.cause):
-        kept = part.cause.kind in ("behind", "stopped", "irq", "softirq", "flow", "stolen")
+        kept = part.cause.kind in ("behind", "stopped", "irq", "softirq", "flow", "joined", "stolen")
         yield part if kept else part._replace(segment=piece.segment, cause=piece.cause)
 
 

@@ -62,6 +62,9 @@ def _in_softirq(events: Events) -> npt.NDArray[np.bool_]:
     """Of events of one CPU, in their order: did each happen while it ran NET_RX?"""
     ends = np.where(events["kind"] == Kind.SOFTIRQ_ENTRY, 1, np.where(events["kind"] == Kind.SOFTIRQ_EXIT, -1, 0))
     ends[events["a"] != NET_RX] = 0
+    known = np.flatnonzero(ends)
+    if len(known) and ends[known[0]] < 0:
+        ends[0] = ends[0] or 1  # it began before the trace
     last = np.maximum.accumulate(np.where(ends != 0, np.arange(len(ends)), 0))
     return np.asarray(ends[last] > 0)
 

@@ -11,6 +11,7 @@ _WORDS = {
     "interrupted": "interrupted by {who} on CPU {cpu}, by far longer than its handler ran",
     "softirq": "softirq {who} on CPU {cpu}",
     "flow": "CPU {cpu} took in packets of {who}",
+    "joined": "CPU {cpu} took in packets of {who} as well",
     "shaper": "waited in the queue of {who}",
     "deferred": "waited for the deferral's timer",
     "work": "work of the {who}",
@@ -26,13 +27,15 @@ _WORDS = {
     "wire": "on the wire",
     "own": "its own way through the kernel took longer",
 }
+_OF_PACKETS = "have another CPU take in those packets (rps, rss, irq_affinity, threaded_napi), or move who sends them"
 _ADVICE = {
     "behind": "give the {end} a CPU of its own (process: {{cpus}}, cgroup, host prepare), or let it come first "
     "(process: {{policy: fifo}}, nice)",
     "irq": "move the interrupt to another CPU (irq_affinity)",
     "interrupted": "a hypervisor makes interrupts dear: move who sends them, or the program, to another CPU",
     "softirq": "move receiving to another CPU (rps, rss, irq_affinity, threaded_napi), or poll (busy_poll)",
-    "flow": "have another CPU take in those packets (rps, rss, irq_affinity, threaded_napi), or move who sends them",
+    "flow": _OF_PACKETS,
+    "joined": _OF_PACKETS,
     "shaper": "less load on the link, a shorter queue, or one that lets small flows pass (fq_codel, fq)",
     "deferred": "a shorter gro_flush_timeout, or busy polling with prefer_busy_poll, which takes packets before it",
     "work": "it is the program's own time: make it do less, or give it more threads",
@@ -56,7 +59,7 @@ def what(cause: Cause) -> str:
     text = _WORDS[cause.kind].format(who=cause.who or "nobody we saw", cpu=cause.cpu)
     if cause.kind == "silent" and cause.cpu < 0:
         return "one of the two CPUs stood still"
-    return f"{text} (pid {cause.pid})" if cause.kind in ("behind", "flow", "stopped") and cause.pid else text
+    return f"{text} (pid {cause.pid})" if cause.kind in ("behind", "flow", "joined", "stopped") and cause.pid else text
 
 
 def advice(cause: Cause) -> str:

@@ -19,6 +19,7 @@ _FILLS = {
     "irq": "#e08e45",
     "softirq": "#e0b445",
     "flow": "#b8862b",
+    "joined": "#b8862b",
     "shaper": "#8a5fbf",
     "deferred": "#5f7fbf",
     "work": "#3d9970",
