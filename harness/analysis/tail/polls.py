@@ -37,7 +37,7 @@ def polled(events: Events, meta: Meta) -> tuple[Polled, ...]:
     """
     sums: dict[tuple[int, bool, str, int], list[int]] = {}
     receivers: dict[int, Counter[str]] = {}
-    for cpu in np.unique(events["cpu"]):
+    for cpu in meta.cpus if meta.napis else ():
         here = events[events["cpu"] == cpu]
         at = np.flatnonzero(here["kind"] == Kind.NAPI_POLL)
         if not len(at):
