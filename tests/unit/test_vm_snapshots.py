@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,18 @@ def test_holes_and_zeros_are_the_same_and_places_are_not(tmp_path: Path) -> None
     assert disk_bytes(holes) < disk_bytes(zeros)
     moved.write_bytes(bytes(MIB) + zeros.read_bytes()[:-MIB])
     assert sparse_sha256(holes) == sparse_sha256(zeros) != sparse_sha256(moved)
+
+
+def test_one_that_is_cut_while_it_is_read_comes_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (state := tmp_path / "state").write_bytes(b"x" * 10_000_000)
+    whole, read = sparse_sha256(state), os.preadv
+
+    def cut_first(*given: Any) -> int:
+        os.truncate(state, 9_999_999)
+        return read(*given)
+
+    monkeypatch.setattr(os, "preadv", cut_first)
+    assert sparse_sha256(state) != whole
 
 
 def test_of_two_at_once_one_makes_and_the_other_waits(tmp_path: Path) -> None:

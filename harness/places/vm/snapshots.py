@@ -125,7 +125,7 @@ def sparse_sha256(path: Path) -> str:
         place = 0
         # One buffer for all: memory that is new is cleared first, which takes as long as reading into it.
         block = bytearray(_BLOCK)
-        while (place := _data_from(file.fileno(), place)) < size:
+        while (place := _data_from(file.fileno(), place, size)) < size:
             place -= place % _BLOCK
             del block[os.preadv(file.fileno(), [block], place) :]
             if block != _ZEROS[: len(block)]:
@@ -135,14 +135,14 @@ def sparse_sha256(path: Path) -> str:
     return total.hexdigest()
 
 
-def _data_from(fd: int, place: int) -> int:
-    """Where the first data is from a place on; the file's end when there is none."""
+def _data_from(fd: int, place: int, end: int) -> int:
+    """Where the first data is from a place on; `end` when there is none, however short the file has become."""
     try:
         return os.lseek(fd, place, os.SEEK_DATA)
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-        return os.fstat(fd).st_size
+        return end
 
 
 def _used(directory: Path) -> float:
