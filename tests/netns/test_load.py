@@ -152,10 +152,13 @@ def test_a_departure_time_that_nobody_keeps_is_inert(tmp_path: Path) -> None:
 
 
 def test_a_server_takes_several_datagrams_of_one_call(tmp_path: Path) -> None:
-    record, _, _ = record_of(tmp_path, workload=load(depth=64, udp_batch=16, client_wait="spin"))
+    # On one CPU they take turns, so that replies and requests gather; on two, that is a matter of which one is faster.
+    ends = {"client": {"cpus": "1"}, "server": {"cpus": "1"}}
+    topology = {"nodes": ends, "links": [{"between": ["client", "server"]}]}
+    record, _, _ = record_of(tmp_path, topology=topology, workload=load(depth=64, udp_batch=16))
     assert (record.verdict, record.reasons) == ("valid", ())
     found = record.metrics
-    # A burst of 64 waits for the server: many calls are full, none brings more than it was told to take.
+    # No call brings more than it was told to take, and many bring several.
     assert 2 < found["datagrams_per_receive"] <= 16
     assert found["datagrams_per_send"] == pytest.approx(found["datagrams_per_receive"], rel=0.05)
     assert found["lost"] == found["duplicates"] == 0
