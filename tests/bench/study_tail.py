@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,12 @@ from harness.spec.load import load_experiment
 from harness.store import ResultSet
 from harness.store.samples import read_columns
 from harness.store.trace import EVENT_DTYPE, EVENTS_FILE, META_FILE, read_meta
-from tests.bench import tail_injectors
+from tests.bench import tail_injectors, tail_truth
 from tests.experiment import NO_NOISE_LIMITS
 
 _POLLBENCH = (sys.executable, "-m", "harness")
 _FIFO = {"process": {"policy": "fifo", "priority": 10}}
+_BELOW = {"process": {"policy": "fifo", "priority": 5}}
 _PAIR = {"nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}}, "links": [{"between": ["client", "server"]}]}
 _PING = {"kind": "ping-pong", "from": "client", "to": "server", "warmup": "100ms", "duration": "2s"}
 _OPEN = {"kind": "load", "from": "client", "to": "server", "warmup": "100ms", "duration": "2s", "rate": 1000}
@@ -61,12 +62,14 @@ GROUPS = {
 class Injection:
     """One experiment and what it does to some requests. above_us: what only they take; expects: a key of GROUPS.
 
-    disturb: while requests are measured, with the task ids by program; around: the whole run, with a directory.
+    did: to which. disturb: while requests are measured, with the task ids by program; around: the whole run. Both get a
+    directory.
     """
 
     expects: str
     above_us: float
     document: Mapping[str, Any]
+    did: tail_truth.Did
     disturb: Any = None
     around: Any = None
 
@@ -80,7 +83,7 @@ def _hog(kind: str, **more: Any) -> Injection:
     # 2 ms of every 20 ms, above both ends.
     hogs = {"on": "server.cpus", "kind": kind, "threads": 1, "load": "10%", "period": "20ms"}
     document = {"workload": _PING, "contention": {**hogs, "policy": "fifo", "priority": 20, **more}}
-    return Injection("hog", 1000, document)
+    return Injection("hog", 1000, document, tail_truth.every(20, 2))
 
 
 # What one CPU sends another takes in (RPS), and carries through all namespaces of a line in the same softirq.
@@ -92,7 +95,10 @@ INJECTIONS: dict[str, Injection] = {
     "hog of system calls": _hog("syscall"),
     "hog of memory": _hog("memory", working_set="64MiB"),
     "server stalls": Injection(
-        "server", 700, {"workload": {**_PING, "kind": "load", "stall": "2ms", "stall_every": "50ms"}}
+        "server",
+        700,
+        {"workload": {**_PING, "kind": "load", "stall": "2ms", "stall_every": "50ms"}},
+        tail_truth.every(50, 2, 0),
     ),
     "shaper's queue": Injection(
         "shaper",
@@ -101,6 +107,7 @@ INJECTIONS: dict[str, Injection] = {
             "topology": {**_PAIR, "links": [{"between": ["client", "server"], "shape": {"rate": "20mbit"}}]},
             "workload": {**_OPEN, "arrivals": "burst", "burst": 40, "size": "1000B", "response_size": "64B"},
         },
+        tail_truth.ranked(40, 400_000),  # 1,000 bytes at 20 Mbit/s, and some for headers
     ),
     "deferral": Injection(
         "deferral",
@@ -109,6 +116,7 @@ INJECTIONS: dict[str, Injection] = {
             "workload": _OPEN,
             "settings": {"*": {**_FIFO, "coalesce": {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "2ms"}}},
         },
+        tail_truth.at_most(4.3),  # once on each way, and what a request takes without it
     ),
     "hog that sends packets": _hog("network"),
     "flood of softirqs": Injection(
@@ -121,20 +129,23 @@ INJECTIONS: dict[str, Injection] = {
                 {**_PING, "measured": True},
                 {**_OPEN, "from": "flood", "to": "sink", "rate": 10000, "arrivals": "burst", "burst": 500},
             ],
-            "settings": {"client": _FIFO, "server": _FIFO, "router0": {"rps": {"cpus": "1"}}},
+            "settings": {"client": _FIFO, "server": _FIFO, "flood": _BELOW, "router0": {"rps": {"cpus": "1"}}},
         },
+        tail_truth.flooded(7),
     ),
-    "SIGSTOP": Injection("stopped", 1500, {"workload": _PING}, tail_injectors.stopping),
+    "SIGSTOP": Injection("stopped", 1500, {"workload": _PING}, tail_truth.logged, tail_injectors.stopping),
     "interrupts from a CPU": Injection(
         "interrupt",
         500,
         {"workload": {**_PING, "kind": "load", "service": {"distribution": "fixed", "time": "300us"}}},
+        tail_truth.counted(8_000),
         tail_injectors.interrupting,
     ),
     "page faults": Injection(
         "fault",
         700,
         {"workload": {**_PING, "kind": "load", "stall": "2ms", "stall_every": "50ms"}},
+        tail_truth.every(50, 2, 0),
         around=tail_injectors.faulting,
     ),
 }
@@ -145,6 +156,7 @@ class _Disturbing(Tracer):
     """A tracer in whose window something is done to the programs."""
 
     disturb: Any = None
+    place: Path = Path()
 
     @contextmanager
     def window(self, spec: Any, testbed: Any, journal: Any, cpus: Any, pids: Any) -> Iterator[None]:
@@ -152,7 +164,7 @@ class _Disturbing(Tracer):
             if self.disturb is None:
                 yield
             else:
-                with self.disturb(pids):
+                with self.disturb(pids, self.place):
                     yield
 
 
@@ -164,8 +176,9 @@ def traced(injection: Injection, place: Path) -> tuple[Account, float]:
     (run,) = make_plan(load_experiment(file)).runs
     files: dict[str, bytes] = {}
     with stop_on_signals() as stopper, injection.around(place) if injection.around else nullcontext():
-        measured = measure(run.spec(), stopper, files, tracer=_Disturbing(disturb=injection.disturb))
-    (place / EVENTS_FILE).write_bytes(files[EVENTS_FILE])
+        measured = measure(run.spec(), stopper, files, tracer=_Disturbing(disturb=injection.disturb, place=place))
+    for name, content in files.items():
+        (place / name).write_bytes(content)
     meta = read_meta(files[META_FILE])
     columns = read_columns(place / EVENTS_FILE, EVENT_DTYPE.names or ())
     events: Any = np.zeros(len(columns["ns"]), EVENT_DTYPE)
@@ -177,8 +190,19 @@ def traced(injection: Injection, place: Path) -> tuple[Account, float]:
     return account(trace_of(events, meta, requests), requests, 1000 * injection.above_us), len(requests) / answered
 
 
-def in_guests(names: Sequence[str], place: Path) -> Iterator[tuple[str, Account, float]]:
-    """One traced run of each in guests: as `traced`."""
+Made = Iterator[tuple[str, Account, float, Path]]
+"""Of each injection as of `traced`, and where its files lie."""
+
+
+def on_the_host(names: Sequence[str], place: Path) -> Made:
+    """One traced run of each."""
+    for number, name in enumerate(names):
+        (where := place / str(number)).mkdir()
+        yield name, *traced(INJECTIONS[name], where), where
+
+
+def in_guests(names: Sequence[str], place: Path) -> Made:
+    """One traced run of each in guests."""
     short = {name: _shortened(INJECTIONS[name].document) for name in names}
     keys = {name: name.replace(" ", "-").replace("'", "") for name in names}
     whole = {"name": "truth", "topology": _PAIR, "settings": {"*": _FIFO}, "repeat": 1, "checks": NO_NOISE_LIMITS}
@@ -190,7 +214,7 @@ def in_guests(names: Sequence[str], place: Path) -> Iterator[tuple[str, Account,
     for name in names:
         (tail,) = tails(made, parse_above(f"{INJECTIONS[name].above_us:g}us"), [keys[name]])
         assert tail.account is not None, tail.refused
-        yield name, tail.account, tail.joined
+        yield name, tail.account, tail.joined, place
 
 
 def _shortened(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,29 +230,52 @@ def group(slow: Slow) -> str:
     return next((name for name, fits in GROUPS.items() if fits(slow)), f"{slow.cause.kind} {slow.cause.who}".strip())
 
 
+@dataclass
+class _Row:
+    """What was said of the slow requests of one injection: of those that met it, and of the others."""
+
+    expects: str
+    met: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
+    joined: list[float] = field(default_factory=list)
+
+    def add(self, made: Account, joined: float, numbers: set[int]) -> None:
+        """One run more. numbers: of the requests that met the injection, by its own record."""
+        self.joined.append(joined)
+        for slow in made.slow:
+            (self.met if slow.request.number in numbers else self.others)[group(slow)] += 1
+
+    def __str__(self) -> str:
+        count, right = max(1, self.met.total()), self.met[self.expects]
+        # Not to say is no mistake; to say anything else is.
+        wrong = self.met.total() - right - self.met["not explained"]
+        shares = f"{100 * right / count:.1f} % | {100 * wrong / count:.1f} %"
+        return f"{min(self.joined):.2%} | {self.met.total()} | {shares} | {_words(self.met)} | {_words(self.others)}"
+
+
+def _words(counts: Counter[str]) -> str:
+    return ", ".join(f"{word} {number}" for word, number in counts.most_common()) or "none"
+
+
 def main(words: Sequence[str]) -> None:
-    """Make every injection, or those named, and print what was said of its slow requests."""
-    names = [word for word in words if word != "--in-vm"]
-    print("| injected | slow | joined | right | wrong | said |\n|---|---|---|---|---|---|")
-    with journal.host_lock(), tempfile.TemporaryDirectory() as place:
-        if "--in-vm" in words:
-            told = [name for name, one in INJECTIONS.items() if one.plain]
-            results = in_guests(names or told, Path(place))
-        else:
-            results = ((name, *traced(INJECTIONS[name], Path(place))) for name in names or INJECTIONS)
-        for name, made, joined in results:
-            print(_row(name, made, joined), flush=True)
+    """Make every injection, or those named, and print what was said of its slow requests.
 
-
-def _row(name: str, made: Account, joined: float) -> str:
-    expects, said = INJECTIONS[name].expects, Counter(map(group, made.slow))
-    count = max(1, len(made.slow))
-    # Another program that had the CPU is no mistake: the host has such, and the events name it.
-    honest = ("another program", "idle, silent, stolen", "not explained", expects)
-    wrong = 100 * sum(number for word, number in said.items() if word not in honest) / count
-    words = ", ".join(f"{word} {number}" for word, number in said.most_common())
-    right = 100 * said[expects] / count
-    return f"| {name} | {len(made.slow)} | {joined:.2%} | {right:.1f} % | {wrong:.1f} % | {words} |"
+    A number before the names: so many runs of each, in turn.
+    """
+    rounds = int(words[0]) if words and words[0].isdigit() else 1
+    told = [word for word in words if word != "--in-vm" and not word.isdigit()]
+    names = told or [name for name, one in INJECTIONS.items() if one.plain or "--in-vm" not in words]
+    rows = {name: _Row(INJECTIONS[name].expects) for name in names}
+    with journal.host_lock():
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as place:
+                made = in_guests(names, Path(place)) if "--in-vm" in words else on_the_host(names, Path(place))
+                for name, explained, joined, where in made:
+                    rows[name].add(explained, joined, tail_truth.met(INJECTIONS[name].did, explained, where))
+    print("| injected | joined | met it | right | wrong | said of these | said of other slow ones |")
+    print("|---" * 7 + "|")
+    for name, row in rows.items():
+        print(f"| {name} | {row} |")
 
 
 if __name__ == "__main__":

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.bench.tail_truth import LOG
 
 Pids = Mapping[str, Sequence[int]]
 
 # Each reading of an event of another CPU is an interrupt there. 2 ms of every 20 ms, at the priority of any program: so
 # it runs where the client sleeps, and the client's wake-up takes the CPU from it at once.
 _STORM = """
-import ctypes, os, struct, sys, time
+import ctypes, json, os, signal, struct, sys, time
 os.sched_setaffinity(0, {0})
 libc = ctypes.CDLL(None, use_errno=True)
 attributes = struct.pack("IIQ", 1, 112, 0).ljust(112, b"\\0")  # a software event: cpu-clock
 fd = libc.syscall(298, attributes, -1, 1, -1, 0)
 if fd < 0:
     sys.exit(os.strerror(ctypes.get_errno()))
-while True:
-    if time.monotonic_ns() % 20_000_000 < 2_000_000:
+moments, over = [], []
+signal.signal(signal.SIGTERM, lambda *_: over.append(True))
+while not over:
+    now = time.monotonic_ns()
+    if now % 20_000_000 < 2_000_000:
         os.read(fd, 8)
+        moments.append(now)
     else:
         time.sleep(0.001)
+json.dump(moments, sys.stdout)
 """
 # In the server's thread, where it would read the clock until its stall is over, it touches memory it never had.
 _FAULTS = r"""
@@ -64,18 +73,22 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 
 
 @contextmanager
-def stopping(pids: Pids) -> Iterator[None]:
+def stopping(pids: Pids, place: Path) -> Iterator[None]:
     """SIGSTOP for 3 ms, again and again."""
     (pid,), over = pids["server"], threading.Event()
+    stretches: list[tuple[int, int]] = []
 
     def stop() -> None:
         while not over.wait(0.05):
+            begin = time.monotonic_ns()
             os.kill(pid, signal.SIGSTOP)
             over.wait(0.003)
             os.kill(pid, signal.SIGCONT)
+            stretches.append((begin, time.monotonic_ns()))
 
     with _beside(stop, over):
         yield
+    (place / LOG).write_text(json.dumps(stretches))
 
 
 @contextmanager
@@ -96,14 +109,14 @@ def _beside(work: Any, over: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
-def interrupting(_pids: Pids) -> Iterator[None]:
+def interrupting(_pids: Pids, place: Path) -> Iterator[None]:
     """A storm of interrupts from the client's CPU to the server's."""
-    with subprocess.Popen([sys.executable, "-c", _STORM]) as storm:
+    with (place / LOG).open("w") as log, subprocess.Popen([sys.executable, "-c", _STORM], stdout=log) as storm:
         try:
             yield
             assert storm.poll() is None, "the storm ended by itself"
         finally:
-            storm.kill()
+            storm.terminate()
 
 
 @contextmanager
