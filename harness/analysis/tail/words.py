@@ -38,7 +38,8 @@ _ADVICE = {
     "joined": _OF_PACKETS,
     "shaper": "less load on the link, a shorter queue, or one that lets small flows pass (fq_codel, fq)",
     "deferred": "a shorter gro_flush_timeout, or busy polling with prefer_busy_poll, which takes packets before it",
-    "work": "it is the program's own time: make it do less, or give it more threads",
+    "work": "it is the program's own time: make it do less, or give it more threads; where each "
+    "request is the same work, the core was slower (its other thread, its clock)",
     "fault": "lock the program's memory (mlockall), and touch it before it is needed",
     "queued": "more server threads, or a lower rate: requests wait for one another",
     "stopped": "do not stop the program",
