@@ -218,7 +218,10 @@ def _legend(view: Overview) -> Iterator[tuple[str, str]]:
         )
     if _noun(view) != "RTT":
         extent = "latency: as the file has it; whether it is the whole round trip it does not say."
-    yield f"{extent} Quantiles are taken per run; shown are medians over the valid runs.", ""
+    if _has_latencies(view):
+        yield f"{extent} Quantiles are taken per run; shown are medians over the valid runs.", ""
+    else:
+        yield "Shown are medians over the valid runs.", ""
     if any(cell.note and cell.inert for cell in view.cells):
         yield "(in brackets): medians of inert runs, where a case has no others; they count nowhere.", ""
     if "workload_kind" in facts and (beside := workloads_beside(view.cells)):
@@ -252,6 +255,15 @@ def _legend(view: Overview) -> Iterator[tuple[str, str]]:
     yield "polled: busy-polled share of packets received.", "busy-polled share"
     if host := measured_on(view.facts):
         yield host, ""
+
+
+def _has_latencies(view: Overview) -> bool:
+    """Is there a median of latencies in the tables, also of workloads beside the first and of inert runs?"""
+    return any(
+        name.endswith("rtt_p50_us") and estimate.median is not None
+        for cell in view.cells
+        for name, estimate in (*cell.estimates.items(), *cell.inert.items())
+    )
 
 
 def _links(texts: Sequence[str]) -> str:

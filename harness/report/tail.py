@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.tail import CellTail, advice, sentence, what
+from harness.analysis.tail import CellTail, advice, no_tail, sentence, what
 from harness.analysis.tail.causes import GRADES, Account, Slow
 from harness.analysis.tail.pieces import SEGMENTS
 from harness.analysis.tail.polls import Polled
@@ -52,6 +52,9 @@ def _cell(tail: CellTail, above: str) -> Iterator[Block]:
         yield from _polls(tail)
         return
     traced_us = tail.traced_us or account.p50_ns / 1e3
+    if tail.near_ns is not None:
+        yield Para(f"T{no_tail(account, above, tail.near_ns)[1:]}.", "bold")
+        above = "where one would begin"
     yield Para(
         f"{len(account.slow)} of {tail.requests:,} requests took more than {account.threshold_ns / 1e3:,.4g} us "
         f"({above}); the traced p50 is {traced_us:,.4g} us{_expected(tail)}. {_joined(tail)}"
@@ -151,10 +154,10 @@ def _way(slow: Slow) -> Iterator[tuple[Text, ...]]:
 
 def tail_json(tails: Sequence[CellTail], above: str) -> str:
     """Everything that the text says, and every slow request with its segments."""
-    return json.dumps({"above": above, "cells": [_plain(tail) for tail in tails]}, indent=2)
+    return json.dumps({"above": above, "cells": [_plain(tail, above) for tail in tails]}, indent=2)
 
 
-def _plain(tail: CellTail) -> dict[str, object]:
+def _plain(tail: CellTail, above: str) -> dict[str, object]:
     account = tail.account
     head: dict[str, object] = {
         "case": tail.case,
@@ -186,6 +189,7 @@ def _plain(tail: CellTail) -> dict[str, object]:
     ]
     return head | {
         "threshold_us": account.threshold_ns / 1e3,
+        "no_tail": "" if tail.near_ns is None else no_tail(account, above, tail.near_ns),
         "sentence": sentence(account),
         "grades": {grade: account.share(grade) for grade in GRADES},
         "causes": causes,

@@ -47,7 +47,7 @@ GROUPS = {
     "server": lambda slow: slow.cause.kind in ("work", "queued"),
     "shaper": lambda slow: slow.cause.kind == "shaper",
     "deferral": lambda slow: slow.cause.kind == "deferred",
-    "flow": lambda slow: slow.cause.kind in ("flow", "joined") and slow.cause.who.startswith("background1-"),
+    "flow": lambda slow: slow.cause.kind in ("behind", "flow", "joined") and slow.cause.who.startswith("background1-"),
     "stopped": lambda slow: slow.cause.kind == "stopped",
     "interrupt": lambda slow: slow.cause.kind in ("irq", "interrupted"),
     "fault": lambda slow: slow.cause.kind == "fault",
@@ -205,7 +205,9 @@ def in_guests(names: Sequence[str], place: Path) -> Made:
     """One traced run of each in guests."""
     short = {name: _shortened(INJECTIONS[name].document) for name in names}
     keys = {name: name.replace(" ", "-").replace("'", "") for name in names}
-    whole = {"name": "truth", "topology": _PAIR, "settings": {"*": _FIFO}, "repeat": 1, "checks": NO_NOISE_LIMITS}
+    # Settings of a file and of its case are put together: these are each case's own.
+    short = {name: {"settings": {"*": _FIFO}, **document} for name, document in short.items()}
+    whole = {"name": "truth", "topology": _PAIR, "repeat": 1, "checks": NO_NOISE_LIMITS}
     file = place / "truth.yaml"
     file.write_text(json.dumps(whole | {"cases": {keys[name]: document for name, document in short.items()}}))
     subprocess.run([*_POLLBENCH, "vm", "run", file, "-o", place, "--explain"], stdout=subprocess.DEVNULL)

@@ -26,6 +26,7 @@ from harness.report.html.knobs import evidence_words, knob_table, setting_words,
 from harness.report.html.outcomes import outcome
 from harness.report.html.style import Look, times
 from harness.report.layout import grouped, to_text
+from harness.report.resultset import document
 from harness.stats import estimate
 from tests.unit import pages, synthetic
 from tests.unit.test_report_html import Page
@@ -126,6 +127,18 @@ def test_a_cell_has_one_verdict(judged: tuple[Judged, Judged], kind: str) -> Non
     changes = dict(zip(("rtt_p50_us", "rtt_p99_us"), made, strict=True))
     view = CellView("a", (), 5, 5, {"valid": 5}, {}, changes, (), "")
     assert outcome(view, "set_cpu_us_per_request") == kind
+
+
+def test_where_no_latencies_are_none_are_explained() -> None:
+    view = overview(synthetic.source(blocks=3))
+    assert "the whole round trip" in to_text(document(view), 100, False)
+    bare = [
+        replace(cell, estimates={"throughput_bps": estimate([1e9, 2e9, 3e9])}, inert={}, changes={})
+        for cell in view.cells
+    ]
+    text = to_text(document(replace(view, cells=tuple(bare))), 100, False)
+    assert "RTT" not in text
+    assert "Shown are medians over the valid runs." in text
 
 
 def test_names_cover_neither_each_other_nor_marks() -> None:

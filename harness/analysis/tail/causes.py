@@ -10,8 +10,9 @@ from statistics import median
 import numpy as np
 
 from harness.analysis.tail.interrupts import beyond_handlers, charged
-from harness.analysis.tail.pieces import SEGMENTS, pieces_of
+from harness.analysis.tail.pieces import SEGMENTS, pieces_of, work_of
 from harness.analysis.tail.trace import OWN, Cause, Piece, Request, Trace
+from harness.analysis.tail.turns import beside_events
 
 BY_EVENTS, BY_STEAL, INFERRED, UNEXPLAINED = "events", "steal clock", "inferred", "not explained"
 GRADES = (BY_EVENTS, BY_STEAL, INFERRED, UNEXPLAINED)
@@ -30,6 +31,7 @@ KINDS: dict[str, str] = {
     "busy": BY_EVENTS,
     "fault": BY_EVENTS,
     "stolen": BY_STEAL,
+    "turn": INFERRED,
     "joined": INFERRED,
     "interrupted": INFERRED,
     "idle": INFERRED,
@@ -111,18 +113,18 @@ def account(trace: Trace, requests: Sequence[Request], threshold_ns: float) -> A
     above = np.flatnonzero(latency > threshold_ns).tolist()
     ways_of_slow = {index: pieces_of(trace, requests[index]) for index in above}
     beyond_ns = beyond_handlers(ways.values(), ways_of_slow.values())
+    others = _Others(trace, {request.number: request for request in requests}, beyond_ns)
     usual: Counter[Cause] = Counter()
     segments: Counter[str] = Counter()
     for way in ways.values():
         for piece in charged(way, beyond_ns):
-            usual[alike(piece.cause)] += piece.end - piece.begin
+            usual[alike(others.cause(piece.cause))] += piece.end - piece.begin
             segments[piece.segment] += piece.end - piece.begin
     count = max(1, len(ways))
     mean = {cause: ns / count for cause, ns in usual.items()}
     level = float(latency[list(ways)].mean()) if ways else 0.0
     # What a request waited for while the server was busy with another is that one's cause: the eldest come first.
     slow: list[Slow] = []
-    others = _Others(trace, {request.number: request for request in requests}, beyond_ns)
     for index, way in ways_of_slow.items():
         slow.append(_one(requests[index], charged(way, beyond_ns), mean, level, others))
     return Account(
@@ -147,18 +149,29 @@ def _one(request: Request, way: Sequence[Piece], mean: dict[Cause, float], level
     spent: Counter[Cause] = Counter()
     tasks: defaultdict[Cause, Counter[int]] = defaultdict(Counter)
     for piece in way:
-        cause = others.cause(piece.cause) if piece.cause.kind == "queued" else piece.cause
+        cause = others.cause(piece.cause)
         spent[alike(cause)] += piece.end - piece.begin
         tasks[alike(cause)][cause.pid] += piece.end - piece.begin
     more = {cause: spent[cause] - mean.get(cause, 0.0) for cause in set(spent) | set(mean)}
     excess = request.received - request.due - level
     named = sum(ns for cause, ns in more.items() if KINDS[cause.kind] != UNEXPLAINED)
+    top = max((cause for cause in more if cause != OWN), key=lambda cause: more[cause], default=OWN)
+    grade = KINDS[top.kind]
+    if named < _COVERED * excess and others.trace.in_turns:
+        grade = INFERRED
+        rare = {cause for cause in more if 2 * more[cause] > spent[cause]}
+        for by, ns in beside_events(others.trace, way, rare, more.setdefault(OWN, 0.0)):
+            more[alike(by)] = more.get(alike(by), 0.0) + ns
+            more[OWN] -= ns
+            named += ns
+        top = max((cause for cause in more if cause != OWN), key=lambda cause: more[cause], default=OWN)
     covered = named / excess if excess > 0 else 0.0
-    top = max(more, key=lambda cause: more[cause]) if covered >= _COVERED else OWN
+    if covered < _COVERED:
+        top, grade = OWN, UNEXPLAINED
     if tasks[top]:
         top = top._replace(pid=tasks[top].most_common(1)[0][0])
     others.seen[request.number] = top
-    return Slow(request, tuple(way), excess, more, top, KINDS[top.kind], covered)
+    return Slow(request, tuple(way), excess, more, top, grade, covered)
 
 
 def alike(cause: Cause) -> Cause:
@@ -176,14 +189,15 @@ class _Others:
     seen: dict[int, Cause] = field(default_factory=dict)
 
     def cause(self, queued: Cause) -> Cause:
-        """What held the server up while it served another request, where that is more than its work."""
+        """What held the server up while it served another request; another cause as it is."""
+        if queued.kind != "queued":
+            return queued
         number = int(queued.who.removeprefix("request "))
         if number not in self.seen:
             other = self.by_number.get(number)
             times: Counter[Cause] = Counter()
-            for piece in charged(pieces_of(self.trace, other), self.beyond_ns) if other else ():
-                if piece.segment == "work":
-                    times[piece.cause] += piece.end - piece.begin
+            for piece in charged(work_of(self.trace, other), self.beyond_ns) if other else ():
+                times[piece.cause] += piece.end - piece.begin
             self.seen[number] = times.most_common(1)[0][0] if times else queued._replace(who="")
         return self.seen[number] if self.seen[number].kind != "own" else Cause("queued")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.tail.causes import Account, account
+from harness.analysis.tail.causes import UNEXPLAINED, Account, account
 from harness.analysis.tail.packets import requests_by_packets
 from harness.analysis.tail.polls import Polled, polled
 from harness.analysis.tail.trace import requests_of, trace_of
@@ -50,6 +50,9 @@ _MOST_IN_MODEL_TIME = 1.5
 # Only while it is traced are the packets of such a program looked at: 2.5 us of 44 in ping-pongs of an echo in C.
 _MOST_BY_PACKETS = 1.1
 _MOST_BY_POLLS = 1.1  # an event for each poll that brought packets
+_NEAR = 1.1
+_ROUND_NS = 6_000
+_MOST_UNEXPLAINED = 0.1
 _UNITS = {"us": 1e3, "ms": 1e6, "s": 1e9, "ns": 1.0}
 
 
@@ -83,7 +86,8 @@ class CellTail:
 
     traced_us, expected_us: the traced run's p50, and where it was to lie by the runs that were not traced (None: too
     few of them). joined: share of its requests with both ends' times. notes: what is no reason to refuse. polled: who
-    polled each NAPI, where that was traced; also of one that is refused.
+    polled each NAPI, where that was traced; also of one that is refused. near_ns: the quantile asked for, where it is
+    too near to the median for a tail: then those are slow that are beyond.
     """
 
     case: str
@@ -98,6 +102,7 @@ class CellTail:
     meta: Meta = field(default_factory=Meta)
     account: Account | None = None
     polled: tuple[Polled, ...] = ()
+    near_ns: float | None = None
 
     def label(self) -> str:
         """The cell in words."""
@@ -171,8 +176,26 @@ def _tail(traced: ResultSet, record: RunRecord, untraced: Sequence[RunRecord], a
     )
     if reasons:
         return whole
-    made = account(trace_of(events, meta, requests), requests, above.threshold_ns(latency))
-    return replace(whole, account=made)
+    model_time = _in_model_time(record)
+    trace = trace_of(events, meta, requests, model_time=model_time)
+    made = account(trace, requests, above.threshold_ns(latency))
+    begins_ns = None if above.quantile is None else no_tail_below_ns(made, model_time)
+    if begins_ns is None:
+        return replace(whole, account=made)
+    return replace(whole, account=account(trace, requests, begins_ns), near_ns=made.threshold_ns)
+
+
+def no_tail_below_ns(made: Account, model_time: bool) -> float | None:
+    """Where a tail would begin, if the quantile asked for is too near to the median to be one; None if it is one.
+
+    It is none within a tenth of the median. In model time neither within 6 us of it, where not 90 % of what is beyond
+    is explained: a reply that just misses a look of a client that polls waits for the next, which no event tells.
+    """
+    grain_ns = made.p50_ns + _ROUND_NS if model_time else 0.0
+    near = made.threshold_ns <= _NEAR * made.p50_ns
+    if near or (made.threshold_ns <= grain_ns and made.share(UNEXPLAINED) > _MOST_UNEXPLAINED):
+        return max(_NEAR * made.p50_ns, grain_ns)
+    return None
 
 
 def _events(directory: Path) -> Any:
@@ -250,11 +273,15 @@ def _allowed_us(record: RunRecord, meta: Meta, expected: tuple[float, float] | N
     """Where the traced p50 may lie for anything to be concluded: what a trace costs is known there, and bounded."""
     if expected is None:
         return None
-    if record.environment.get("accelerator") == "tcg-virtual":
+    if _in_model_time(record):
         return expected[0], expected[1] * _MOST_IN_MODEL_TIME
     looked_at = meta.by_packets and "timed" not in record.workload
     dearer = (_MOST_BY_PACKETS if looked_at else 1.0) * (_MOST_BY_POLLS if meta.napis else 1.0)
     return expected[0], expected[1] * dearer
+
+
+def _in_model_time(record: RunRecord) -> bool:
+    return record.environment.get("accelerator") == "tcg-virtual"
 
 
 def _expected_us(record: RunRecord, untraced: Sequence[RunRecord]) -> tuple[float, float] | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from harness.analysis.tail.flows import interrupted
 from harness.analysis.tail.timeline import Cpu, Doing, State
 from harness.analysis.tail.trace import OWN, Cause, Piece, Request, Trace
+from harness.analysis.tail.turns import by_turns
 from harness.store.trace import Kind
 
 SEGMENTS = (
@@ -38,7 +39,13 @@ def pieces_of(trace: Trace, request: Request) -> list[Piece]:
     pieces += _leg(trace, "request", request.client, request.server, request.sent, request.taken)
     pieces += _work(trace, request)
     pieces += _leg(trace, "reply", request.server, request.client, request.answered, request.received)
-    return pieces
+    return list(by_turns(trace, request, pieces)) if trace.in_turns else pieces
+
+
+def work_of(trace: Trace, request: Request) -> list[Piece]:
+    """Of the whole way only the server's work."""
+    pieces = list(_work(trace, request))
+    return list(by_turns(trace, request, pieces)) if trace.in_turns else pieces
 
 
 def _work(trace: Trace, request: Request) -> Iterator[Piece]:
@@ -67,11 +74,12 @@ def _leg(trace: Trace, way: str, sender: int, receiver: int, begin: int, end: in
 
 def _received(trace: Trace, way: str, receiver: int, begin: int, end: int) -> Iterator[Piece]:
     """The receiver's own part, without what it did for others."""
-    for first, last, other in _busy_with(trace, receiver, begin, end):
-        if other >= 0:
-            yield Piece(first, last, f"{way}_receive", Cause("queued", f"request {other}"))
-        else:
-            yield from _walk(trace, receiver, first, last, f"{way}_receive", way=way)
+    for first, last, other, wholly in _with_others(trace, receiver, begin, end):
+        if other and wholly:
+            yield Piece(first, last, f"{way}_receive", other)
+            continue
+        for piece in _walk(trace, receiver, first, last, f"{way}_receive", way=way):
+            yield piece._replace(cause=other) if other and piece.cause.kind == "own" else piece
 
 
 def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> Iterator[Piece]:
@@ -209,20 +217,24 @@ def _sender_kept(trace: Trace, way: str, sender: int, piece: Piece) -> Iterator[
         yield part if kept else part._replace(segment=piece.segment, cause=piece.cause)
 
 
-def _busy_with(trace: Trace, receiver: int, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """A stretch cut by what the server served in it: begin, end, the request's number, -1 for none."""
+def _with_others(trace: Trace, receiver: int, begin: int, end: int) -> Iterator[tuple[int, int, Cause | None, bool]]:
+    """A stretch cut by the requests that the receiver had meanwhile: begin, end, the cause, and whether all is that.
+
+    All that a server does until it has answered one is for that one; a client sends and takes in one after another.
+    """
     taken, answered, numbers = trace.served.get(receiver, ([], [], []))
-    place = max(0, bisect_right(taken, begin) - 1)
-    while place < len(taken) and taken[place] < end:
+    for place in range(bisect_right(answered, begin), bisect_left(taken, end)):
+        cause = Cause("queued", f"request {numbers[place]}")
         first, last = max(begin, taken[place]), min(end, answered[place])
-        if last > first:
-            if first > begin:
-                yield begin, first, -1
-            yield first, last, numbers[place]
-            begin = last
-        place += 1
-    if end > begin:
-        yield begin, end, -1
+        yield begin, first, cause, False
+        yield first, last, cause, True
+        begin = last
+    acts = trace.acts.get(receiver, [])
+    place = bisect_left(acts, end) - 1
+    if place >= 0 and acts[place] > begin:
+        yield begin, acts[place], Cause("busy", "client"), False
+        begin = acts[place]
+    yield begin, end, None, False
 
 
 def _walk(
@@ -292,7 +304,7 @@ def _own(trace: Trace, begin: int, end: int, segment: str, own: Cause, cpu: int)
     if taken > _OF_IT_NS:
         yield Piece(begin, end - taken, segment, own)
         yield Piece(end - taken, end, segment, Cause("stolen", "", 0, cpu))
-    elif own.kind == "own":
+    elif own.kind == "own" and not trace.in_turns:
         yield Piece(begin, begin + _OF_IT_NS, segment, own)
         yield Piece(begin + _OF_IT_NS, end, segment, Cause("silent", "", 0, cpu))
     else:

@@ -20,6 +20,9 @@ _SOFTIRQ_RAISE = int(Kind.SOFTIRQ_RAISE)
 _IRQ_ENTRY, _VECTOR_ENTRY = int(Kind.IRQ_ENTRY), int(Kind.VECTOR_ENTRY)
 _EXITS = (int(Kind.IRQ_EXIT), int(Kind.VECTOR_EXIT))
 _NET_RX = SOFTIRQS[NET_RX]
+_BY_TASKS = (SOFTIRQS.index("NET_TX"), NET_RX)
+"""Softirqs that tasks begin as well, by sending."""
+_GAP_NS = 2_000
 _STATE_BITS = 0xFF
 """Of a state: above it stands only that the kernel took the CPU away."""
 
@@ -99,6 +102,7 @@ class Cpu:
             self._softirq = SOFTIRQS[a] if 0 <= a < len(SOFTIRQS) else str(a)
             if a == NET_RX:  # made due by an interrupt, or else by the task itself, which sends
                 self._raised, self._due = self._due or Raised(ns, "", self._task), None
+            self._close_gap(a, ns)
         elif kind == _SOFTIRQ_EXIT:
             self._softirq = ""
         elif kind == _IRQ_ENTRY:
@@ -113,6 +117,15 @@ class Cpu:
                 self._raise(ns)
             return False
         return True
+
+    def _close_gap(self, softirq: int, ns: int) -> None:
+        """On its way out of an interrupt a CPU takes up the softirqs that this made due: no task runs between."""
+        by_task = softirq in _BY_TASKS and not (softirq == NET_RX and self._raised and self._raised.irq)
+        if by_task or len(self.begins) < 2 or ns - self.begins[-1] > _GAP_NS:
+            return
+        before, last = self.doings[-2:]
+        if last.what == "task" and before.what in ("irq", "softirq"):
+            self.doings[-1] = before
 
     def _raise(self, ns: int) -> None:
         """NET_RX is due; by itself, where it had more than it may do at once: for the same packets."""

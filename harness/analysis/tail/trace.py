@@ -65,11 +65,20 @@ class Trace:
     signals: list[tuple[int, int, int]]
     served: dict[int, tuple[list[int], list[int], list[int]]]
     relays: dict[int, Task]
+    acts: dict[int, list[int]]
+    """When each client sent a request or had a reply."""
     handers: dict[int, frozenset[int]] = field(default_factory=dict)
+    order: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
+    """In model time when each event was, and on which CPU, as time goes; else empty."""
 
     def name(self, tid: int) -> str:
         """A task in words: our program's label, or its own name."""
         return self.meta.label(tid) or self.meta.names.get(tid, f"task {tid}")
+
+    @property
+    def in_turns(self) -> bool:
+        """Is it of a guest in model time, whose CPUs take turns?"""
+        return bool(self.order[0])
 
     def task(self, tid: int) -> Task:
         """An end of the requests, or a kernel thread between them."""
@@ -80,8 +89,8 @@ _RELAYS = ("napi/", "backlog_napi/")
 """Names of the kernel's threads that take packets in for a device or a CPU begin so."""
 
 
-def trace_of(events: Events, meta: Meta, requests: list[Request]) -> Trace:
-    """The trace with all that questions need looked up."""
+def trace_of(events: Events, meta: Meta, requests: list[Request], *, model_time: bool = False) -> Trace:
+    """The trace with all that questions need looked up; model_time: of a guest whose CPUs take turns."""
     cpus = cpus_of(events, meta)
     tids = {tid for request in requests for tid in (request.client, request.server)}
     kinds = events["kind"]
@@ -96,11 +105,14 @@ def trace_of(events: Events, meta: Meta, requests: list[Request]) -> Trace:
     for tid in {request.server for request in requests}:
         own = sorted((request.taken, request.answered, request.number) for request in requests if request.server == tid)
         served[tid] = tuple(map(list, zip(*own, strict=True)))  # type: ignore[assignment]
+    acts: dict[int, list[int]] = {}
+    for request in requests:
+        acts.setdefault(request.client, []).extend((request.sent, request.received))
     return Trace(
         meta=meta,
         cpus=cpus,
         tasks=tasks_of(tids, events, cpus),
-        stolen={cpu: Stolen(events[events["cpu"] == cpu], cpus[cpu]) for cpu in meta.cpus},
+        stolen={} if model_time else {cpu: Stolen(events[events["cpu"] == cpu], cpus[cpu]) for cpu in meta.cpus},
         times={kind: events["ns"][kinds == kind].tolist() for kind in (Kind.NAPI_TIMER,)},
         faults={tid: events["ns"][(kinds == Kind.FAULT) & (events["pid"] == tid)].tolist() for tid in tids},
         queued=queued,
@@ -109,7 +121,14 @@ def trace_of(events: Events, meta: Meta, requests: list[Request]) -> Trace:
         signals=[tuple(row) for row in events[kinds == Kind.SIGNAL][["ns", "b", "pid"]].tolist()],
         served=served,
         relays=tasks_of((tid for tid, name in meta.names.items() if name.startswith(_RELAYS)), events, cpus),
+        acts={tid: sorted(times) for tid, times in acts.items()},
+        order=_order(events) if model_time else ([], []),
     )
+
+
+def _order(events: Events) -> tuple[list[int], list[int]]:
+    ordered = events[np.argsort(events["ns"], kind="stable")]
+    return ordered["ns"].tolist(), ordered["cpu"].tolist()
 
 
 def requests_of(columns: Mapping[str, np.ndarray], meta: Meta) -> list[Request]:

@@ -20,8 +20,9 @@ _WORDS = {
     "stopped": "stopped by a signal of {who}",
     "blocked": "the {who} was blocked in the kernel",
     "asleep": "the {who} slept",
-    "busy": "the {who} was busy and sent late",
+    "busy": "the {who} was busy with other requests",
     "stolen": "CPU {cpu} was taken by the hypervisor",
+    "turn": "CPU {cpu} had its turn, with {who}",
     "idle": "CPU {cpu} was idle and late to come back",
     "silent": "CPU {cpu} stood still",
     "wire": "on the wire",
@@ -47,6 +48,7 @@ _ADVICE = {
     "asleep": "the program itself waits: look at its timers and locks",
     "busy": "more client threads: one cannot keep this rate",
     "stolen": "a host, or a virtual machine with CPUs of its own",
+    "turn": "CPUs of a guest take turns in model time: no knob, and nothing that a real machine does",
     "idle": "have an idle CPU poll (cpu_latency: {{max_us: 0}}, host prepare), or busy-poll",
     "silent": "most likely the hypervisor: a host, or a virtual machine with CPUs of its own",
     "wire": "the link's delay",
@@ -65,6 +67,8 @@ def what(cause: Cause) -> str:
 
 def advice(cause: Cause) -> str:
     """The knob that acts on a cause."""
+    if cause[:2] == ("irq", "local_timer"):
+        return "the CPU's own timer, which nothing moves; it ticks less where the kernel was booted with nohz_full"
     return _ADVICE[cause.kind].format(end="waiting end")
 
 
@@ -73,6 +77,12 @@ def sentence(account: Account) -> str:
     if not account.rows:
         return "no request was slower"
     return "; ".join(_part(row, len(account.slow)) for row in account.rows[:3])
+
+
+def no_tail(account: Account, above: str, near_ns: float) -> str:
+    """That a quantile is too near to the median for a tail."""
+    beyond_us, share = (near_ns - account.p50_ns) / 1e3, near_ns / account.p50_ns - 1
+    return f"there is no tail at {above}: {near_ns / 1e3:,.4g} us is {beyond_us:,.3g} us ({share:.1%}) above the median"
 
 
 def _part(row: Row, slow: int) -> str:

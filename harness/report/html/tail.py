@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.analysis.tail import CellTail, parse_above, sentence, tails, what
+from harness.analysis.tail import CellTail, no_tail, parse_above, sentence, tails, what
 from harness.analysis.tail.causes import Slow
 from harness.errors import InputError
 from harness.report.charts import Bar, Chart
@@ -24,7 +24,8 @@ def tail_section(results: ResultSet | None, key: str) -> Markup | None:
     if results is None:
         return None
     try:
-        found = [tail for tail in tails(results, parse_above(_ABOVE)) if tail.account and tail.account.slow]
+        made = tails(results, parse_above(_ABOVE))
+        found = [tail for tail in made if tail.account and (tail.account.slow or tail.near_ns is not None)]
     except InputError:
         return None
     if not found:
@@ -39,6 +40,9 @@ def tail_section(results: ResultSet | None, key: str) -> Markup | None:
 def _cell(tail: CellTail) -> Markup:
     account = tail.account
     assert account is not None
+    near = "" if tail.near_ns is None else f"{no_tail(account, _ABOVE, tail.near_ns)}. "
+    if not account.slow:
+        return tag("p", f"{tail.label()}: {near}")
     count = len(account.slow)
     rows = [
         (
@@ -59,7 +63,7 @@ def _cell(tail: CellTail) -> Markup:
         [table(POLLED, list(map(poller, tail.polled)), caption=f"{tail.label()}: who polled")] if tail.polled else []
     )
     drawn = figure(caption, _drawn(way(slowest)))
-    return join((tag("p", f"{tail.label()}: {sentence(account)}."), causes, *polls, drawn))
+    return join((tag("p", f"{tail.label()}: {near}{sentence(account)}."), causes, *polls, drawn))
 
 
 def _drawn(chart: Chart) -> Markup:
