@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from harness.store import quantiles
+from harness.store.quantiles import Quantiles
+
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
@@ -20,25 +23,29 @@ SAMPLE_DTYPE = np.dtype([("intended_ns", "<i8"), ("latency_ns", "<i8")])
 """What every set has: intended_ns, when a request was due (open loop) or sent, since the measurement began; latency_ns
 from then to its reply, -1 for a request that was never answered. Our own generator adds service_ns, connection and
 phase_*."""
+_LATENCY = "latency_ns"
 
 
 def encode(samples: npt.NDArray[Any]) -> bytes:
-    """The Parquet file of one run's samples: a column for every field of the structured array, all integers."""
+    """The Parquet file of one run's samples: a column for every field of the structured array, all integers.
+
+    Its footer has the quantiles of latency_ns, where that is one of them.
+    """
     # Imported here: it costs 150 ms, and `--help` passes by this module.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     names = samples.dtype.names or ()
     columns = {name: np.ascontiguousarray(samples[name]) for name in names}
-    sink = io.BytesIO()
+    table, sink = pa.table(columns), io.BytesIO()
     # Send times rise by about one round trip each: differences pack small. Times themselves pack small too.
-    pq.write_table(
-        pa.table(columns),
-        sink,
-        compression="zstd",
-        use_dictionary=False,
-        column_encoding=dict.fromkeys(names, "DELTA_BINARY_PACKED"),
-    )
+    encoding = dict.fromkeys(names, "DELTA_BINARY_PACKED")
+    with pq.ParquetWriter(
+        sink, table.schema, compression="zstd", use_dictionary=False, column_encoding=encoding
+    ) as writer:
+        writer.write_table(table)
+        if _LATENCY in columns:
+            writer.add_key_value_metadata({quantiles.KEY: quantiles.packed(quantiles.quantiles_of(columns[_LATENCY]))})
     return sink.getvalue()
 
 
@@ -51,7 +58,8 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("it is no regular file")
     try:
-        with pq.ParquetFile(path) as file:
+        # What is read ahead, by threads, of a file as small as a run's costs more than the reading.
+        with pa.OSFile(str(path)) as source, pq.ParquetFile(source, pre_buffer=False) as file:
             yield file
     except FileNotFoundError:
         raise
@@ -65,9 +73,31 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.i
     Raises ValueError for a file that is damaged or lacks a column, OSError if unreadable.
     """
     with _opened(path) as file:
-        # Threads within a file cost more than they save at the size of a run.
-        table = file.read(columns=list(names), use_threads=False)
-        return {name: np.asarray(table[name].to_numpy(), dtype=np.int64) for name in names}
+        return _columns(file, names)
+
+
+def _columns(file: pq.ParquetFile, names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
+    # Threads within a file cost more than they save at the size of a run.
+    table = file.read(columns=list(names), use_threads=False)
+    return {name: np.asarray(table[name].to_numpy(), dtype=np.int64) for name in names}
+
+
+def read_quantiles(path: Path) -> Quantiles:
+    """The quantiles of a samples file: of its footer, or else of its samples. Raises as `read_columns` does."""
+    with _opened(path) as file:
+        return _carried(file) or quantiles.quantiles_of(_columns(file, [_LATENCY])[_LATENCY])
+
+
+def _carried(file: pq.ParquetFile) -> Quantiles | None:
+    """The quantiles that a footer has; None where it has none, or such that are not of its own samples."""
+    footer = file.metadata
+    if footer.num_row_groups != 1 or (data := (footer.metadata or {}).get(quantiles.KEY)) is None:
+        return None
+    at = file.schema_arrow.get_field_index(_LATENCY)
+    facts = footer.row_group(0).column(at).statistics if at >= 0 else None
+    if facts is None or not facts.has_min_max or facts.null_count:
+        return None
+    return quantiles.unpacked(data, footer.num_rows, facts.min, facts.max)
 
 
 def rows_of(path: Path) -> tuple[int, tuple[str, ...]]:

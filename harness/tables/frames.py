@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from harness import columns
 from harness.columns import Column
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _OF_RUN = ("block", "order", "started_utc", "wall_s", "verdict", "datapath", "attempt", "again_s")
 _MOST_LINKS = 4
+_NUMBERS = {int, float, bool, type(None)}
 
 CellKey = tuple[str, tuple[tuple[str, str], ...]]
 """A cell by name: the case, and every factor with its value as text."""
@@ -100,16 +104,19 @@ def _looks(series: QueueSeries) -> Iterator[_Row]:
 
 def _run_row(run: RunRecord) -> _Row:
     contention = vars(run.contention) if run.contention else {}
-    return _row(
-        run,
-        {f"workload_{key}": value for key, value in run.workload.items()}
-        | {f"contention_{key}": value for key, value in contention.items()}
-        | run.environment
-        | run.metrics
-        | {key: getattr(run, key) for key in _OF_RUN}
-        | {"links_tried": links_text(run.link_checks), "reasons": "; ".join(run.reasons)}
-        | {"hints": "; ".join(run.hints), "noise": ", ".join(run.noise), "rejected": " / ".join(run.rejected)},
-    )
+    values = {
+        **{f"workload_{key}": value for key, value in run.workload.items()},
+        **{f"contention_{key}": value for key, value in contention.items()},
+        **run.environment,
+        **run.metrics,
+        **{key: getattr(run, key) for key in _OF_RUN},
+        "links_tried": links_text(run.link_checks),
+        "reasons": "; ".join(run.reasons),
+        "hints": "; ".join(run.hints),
+        "noise": ", ".join(run.noise),
+        "rejected": " / ".join(run.rejected),
+    }
+    return _row(run, values)
 
 
 def links_text(rows: Sequence[LinkCheck]) -> str:
@@ -170,17 +177,26 @@ def _frame(rows: list[_Row], names: Sequence[str], texts: set[str]) -> pd.DataFr
 
     # Of a hundred columns most sets fill half: those that no row has are blank at once.
     filled = _names(rows)
-    data: dict[str, pd.api.extensions.ExtensionArray] = {}
+    data: dict[str, pd.api.extensions.ExtensionArray | npt.NDArray[np.float64]] = {}
     for name in names:
-        kind: tuple[Any, Any, Any] = (factor_text, "", "str") if name in texts else (_number, math.nan, "float64")
-        form, blank, dtype = kind
-        values = [form(row.get(name)) for row in rows] if name in filled else [blank] * len(rows)
-        data[name] = pd.array(values, dtype=dtype)
+        text = name in texts
+        values = [row.get(name) for row in rows] if name in filled else ["" if text else None] * len(rows)
+        data[name] = pd.array(_texts(values), dtype="str") if text else _numbers(values)
     return pd.DataFrame(data, columns=list(names))
 
 
+def _texts(values: list[Any]) -> list[str]:
+    # Most columns have no other type in them, which is quickly seen.
+    return values if set(map(type, values)) == {str} else [factor_text(value) for value in values]
+
+
+def _numbers(values: list[Any]) -> npt.NDArray[np.float64]:
+    plain = set(map(type, values)) <= _NUMBERS
+    return np.array(values if plain else [_number(value) for value in values], dtype=np.float64)
+
+
 def _names(rows: list[_Row]) -> set[str]:
-    return {name for row in rows for name in row}
+    return set().union(*rows)
 
 
 def _number(value: object) -> float:
