@@ -219,7 +219,7 @@ class ResultSet:
 
     def sample_file(self, run_id: str) -> Path:
         """Where the raw samples of a run are, or would be."""
-        return self.path / "runs" / run_id / "samples.parquet"
+        return Path(self.path, "runs", run_id, "samples.parquet")
 
     # -- writing ------------------------------------------------------------------------------------------
 

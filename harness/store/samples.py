@@ -17,6 +17,7 @@ from harness.store import quantiles
 from harness.store.quantiles import Quantiles
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 SAMPLE_DTYPE = np.dtype([("intended_ns", "<i8"), ("latency_ns", "<i8")])
@@ -50,17 +51,15 @@ def encode(samples: npt.NDArray[Any]) -> bytes:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path) -> Iterator[pa.NativeFile]:
     """A samples file. Raises ValueError where it is damaged, OSError where it cannot be read."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("it is no regular file")
     try:
-        # What is read ahead, by threads, of a file as small as a run's costs more than the reading.
-        with pa.OSFile(str(path)) as source, pq.ParquetFile(source, pre_buffer=False) as file:
-            yield file
+        with pa.OSFile(str(path)) as source:
+            yield source
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, KeyError, TypeError) as error:
@@ -72,35 +71,39 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.i
 
     Raises ValueError for a file that is damaged or lacks a column, OSError if unreadable.
     """
-    with _opened(path) as file:
-        return _columns(file, names)
+    import pyarrow.parquet as pq
 
-
-def _columns(file: pq.ParquetFile, names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
-    # Threads within a file cost more than they save at the size of a run.
-    table = file.read(columns=list(names), use_threads=False)
-    return {name: np.asarray(table[name].to_numpy(), dtype=np.int64) for name in names}
+    # Threads within a file cost more than they save at the size of a run, and so do those that read ahead.
+    with _opened(path) as source, pq.ParquetFile(source, pre_buffer=False) as file:
+        table = file.read(columns=list(names), use_threads=False)
+        return {name: np.asarray(table[name].to_numpy(), dtype=np.int64) for name in names}
 
 
 def read_quantiles(path: Path) -> Quantiles:
     """The quantiles of a samples file: of its footer, or else of its samples. Raises as `read_columns` does."""
-    with _opened(path) as file:
-        return _carried(file) or quantiles.quantiles_of(_columns(file, [_LATENCY])[_LATENCY])
-
-
-def _carried(file: pq.ParquetFile) -> Quantiles | None:
-    """The quantiles that a footer has; None where it has none, or such that are not of its own samples."""
-    footer = file.metadata
-    if footer.num_row_groups != 1 or (data := (footer.metadata or {}).get(quantiles.KEY)) is None:
-        return None
-    at = file.schema_arrow.get_field_index(_LATENCY)
-    facts = footer.row_group(0).column(at).statistics if at >= 0 else None
-    if facts is None or not facts.has_min_max or facts.null_count:
-        return None
-    return quantiles.unpacked(data, footer.num_rows, facts.min, facts.max)
+    return _carried(_footer(path)) or quantiles.quantiles_of(read_columns(path, [_LATENCY])[_LATENCY])
 
 
 def rows_of(path: Path) -> tuple[int, tuple[str, ...]]:
     """How many samples a file holds and which columns, from its footer alone. Raises as `read_columns` does."""
-    with _opened(path) as file:
-        return file.metadata.num_rows, tuple(file.schema_arrow.names)
+    footer = _footer(path)
+    return footer.num_rows, tuple(footer.schema.names)
+
+
+def _footer(path: Path) -> pq.FileMetaData:
+    import pyarrow.parquet as pq
+
+    with _opened(path) as source:
+        return pq.read_metadata(source)
+
+
+def _carried(footer: pq.FileMetaData) -> Quantiles | None:
+    """The quantiles that a footer has; None where it has none, or such that are not of its own samples."""
+    data = (footer.metadata or {}).get(quantiles.KEY)
+    if data is None or footer.num_row_groups != 1:
+        return None
+    columns = map(footer.row_group(0).column, range(footer.num_columns))
+    facts = next((column.statistics for column in columns if column.path_in_schema == _LATENCY), None)
+    if facts is None or not facts.has_min_max or facts.null_count:
+        return None
+    return quantiles.unpacked(data, footer.num_rows, facts.min, facts.max)

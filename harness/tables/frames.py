@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,34 +29,53 @@ CellKey = tuple[str, tuple[tuple[str, str], ...]]
 _Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Tables:
-    """The tables of a result set. Text is never missing (""), numbers are float64 with NaN for blank."""
+    """The tables of a result set, each made when it is asked for. Text is never missing (""), numbers are float64 with
+    NaN for blank."""
 
-    runs: pd.DataFrame
-    nodes: pd.DataFrame
-    knobs: pd.DataFrame
-    cpus: pd.DataFrame
-    phases: pd.DataFrame
-    queues: pd.DataFrame
+    def __init__(self, records: list[RunRecord]) -> None:
+        """records: in the order of their rows."""
+        self._records = records
+        self._factors = list(dict.fromkeys(name for run in records for name in run.factors))
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row for every run."""
+        return _runs(self._records, self._factors)
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """A row for every node of every run."""
+        rows = [_row(run, {**values, "node": name}) for run in self._records for name, values in run.nodes.items()]
+        return _parts(rows, self._factors, columns.NODES)
+
+    @cached_property
+    def knobs(self) -> pd.DataFrame:
+        """A row for every setting of every run."""
+        return _knobs(self._records, self._factors)
+
+    @cached_property
+    def cpus(self) -> pd.DataFrame:
+        """A row for every CPU of every run."""
+        rows = [_row(run, {**values, "cpu": name}) for run in self._records for name, values in run.cpus.items()]
+        return _parts(rows, self._factors, columns.CPUS)
+
+    @cached_property
+    def phases(self) -> pd.DataFrame:
+        """A row for every phase of every link of every run."""
+        rows = [_row(run, vars(phase)) for run in self._records for phase in run.phases]
+        return _parts(rows, self._factors, columns.PHASES)
+
+    @cached_property
+    def queues(self) -> pd.DataFrame:
+        """A row for every stretch of time of every direction of every run."""
+        rows = [_row(run, row) for run in self._records for series in run.queues for row in _looks(series)]
+        return _parts(rows, self._factors, columns.QUEUES)
 
 
 def frames(records: Iterable[RunRecord], order: Sequence[CellKey] = ()) -> Tables:
     """The tables of these records; rows by cell in the plan's `order` (as met, without), then by block."""
-    runs = sorted(records, key=Ranks(order).of)
-    factors = list(dict.fromkeys(name for run in runs for name in run.factors))
-    nodes = [_row(run, {**values, "node": name}) for run in runs for name, values in run.nodes.items()]
-    phases = [_row(run, vars(phase)) for run in runs for phase in run.phases]
-    queues = [_row(run, row) for run in runs for series in run.queues for row in _looks(series)]
-    cpus = [_row(run, {**values, "cpu": name}) for run in runs for name, values in run.cpus.items()]
-    return Tables(
-        runs=_runs(runs, factors),
-        nodes=_parts(nodes, factors, columns.NODES),
-        knobs=_knobs(runs, factors),
-        cpus=_parts(cpus, factors, columns.CPUS),
-        phases=_parts(phases, factors, columns.PHASES),
-        queues=_parts(queues, factors, columns.QUEUES),
-    )
+    return Tables(sorted(records, key=Ranks(order).of))
 
 
 def factor_text(value: object) -> str:
