@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +21,12 @@ from harness.analysis.compare.limits import looser_than_default
 from harness.analysis.compare.model import ALONE, Family
 from harness.analysis.compare.pairing import blocks_of, interleaving, looks_of
 from harness.analysis.compare.verdict import NOT_INTERLEAVED, model_time
+from harness.analysis.effects import EffectCount, Settings, effects_of, settings_of
 from harness.analysis.hints import hints_of
 from harness.analysis.phases import PhaseView, phase_views
 from harness.analysis.queues import QueueView, queue_views
 from harness.errors import InputError
 from harness.stats import Estimate
-from harness.store.record import ALREADY_SO, NO_TRAFFIC
 from harness.tables.cells import SummaryCell, group_cells, made_again, whole_tails
 from harness.tables.columnar import Table
 from harness.tables.frames import CellKey
@@ -52,20 +51,6 @@ _SETUP = (
 )
 
 _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
-
-
-@dataclass(frozen=True)
-class EffectCount:
-    """What became of one knob in a cell, over its runs: took effect, took none, or nothing could be seen.
-
-    already: runs in which all of its settings were so before.
-    """
-
-    knob: str
-    took: int
-    not_taken: int
-    unseen: int
-    already: int = 0
 
 
 @dataclass(frozen=True)
@@ -181,7 +166,8 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
     cases = list(dict.fromkeys(case for case, _ in keys))
     baseline = _baseline(cases, baseline, {key[0] for key, cell in by_key.items() if cell.valid.size})
     metrics = _metrics(source.table)
-    found = [_view(source, key, by_key, baseline, metrics) for key in keys]
+    settings = settings_of(source.knobs)
+    found = [_view(source, key, by_key, baseline, metrics, settings) for key in keys]
     views, awake, family = _judged_together(found, list(kept_awake(source.table, cells)), source)
     plan = source.plan
     return Overview(
@@ -253,7 +239,12 @@ def _baseline(cases: Sequence[str], asked: str | None, measured: Collection[str]
 
 
 def _view(
-    source: Source, key: CellKey, cells: dict[CellKey, SummaryCell], baseline: str, metrics: Sequence[str]
+    source: Source,
+    key: CellKey,
+    cells: dict[CellKey, SummaryCell],
+    baseline: str,
+    metrics: Sequence[str],
+    settings: Settings,
 ) -> CellView:
     cell = cells.get(key)
     planned = source.planned.get(key, 0)
@@ -271,7 +262,7 @@ def _view(
         verdicts=cell.verdicts,
         estimates=_estimates(table, cell, metrics),
         changes=_changes(source, base, cell) if base is not None else {},
-        effects=_effects(source, cell),
+        effects=effects_of(settings, table.texts("run_id").take(cell.valid).distinct()) if settings else (),
         note="" if cell.valid.size else why_not_valid(cell),
         inert=_estimates(table, inert, metrics) if inert.valid.size else {},
         inert_changes=_changes(source, base, inert) if base is not None and inert.valid.size else {},
@@ -312,41 +303,6 @@ def _changes(source: Source, base: SummaryCell, cell: SummaryCell) -> dict[str, 
         blocks = blocks_of(table, base, cell)
         changes[name] = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks, reach=unsure)
     return changes
-
-
-def _effects(source: Source, cell: SummaryCell) -> tuple[EffectCount, ...]:
-    """Per knob: a run counts as "took none" when any of its settings did not take where it had something to change."""
-    if source.knobs is None or not len(source.knobs):
-        return ()
-    here = source.knobs[source.knobs["run_id"].isin(source.table.texts("run_id").take(cell.valid).distinct())]
-    evidence = here["evidence"].astype(str) if "evidence" in here else [""] * len(here)
-    # By knob and run; grouped by pandas this would take most of the time of a page of ten thousand runs.
-    settings: dict[str, dict[str, list[_Setting]]] = {}
-    for knob, run_id, effect, proof in zip(here["knob"], here["run_id"], here["took_effect"], evidence, strict=True):
-        settings.setdefault(str(knob), {}).setdefault(run_id, []).append((effect, proof))
-    effects = []
-    for knob, by_run in settings.items():
-        counts = [0, 0, 0, 0]
-        for of_run in by_run.values():
-            counts[_answer(of_run)] += 1
-        effects.append(EffectCount(knob, *counts))
-    return tuple(effects)
-
-
-_Setting = tuple[Any, str]
-"""Did it take effect (a flag, or a blank where that is not known), and the evidence."""
-
-
-def _answer(settings: Sequence[_Setting]) -> int:
-    """What became of one knob in one run: its place among the fields of EffectCount.
-
-    What was so before, and what had no traffic, is no failure where another setting or node of the knob acted.
-    """
-    rest = [effect for effect, proof in settings if proof != ALREADY_SO and not proof.startswith(NO_TRAFFIC)]
-    if rest:
-        seen = [bool(effect) for effect in rest if isinstance(effect, bool | np.bool_)]
-        return 2 if not seen else 0 if all(seen) else 1
-    return 3 if any(proof == ALREADY_SO for _, proof in settings) else 1
 
 
 def _headline(views: Sequence[CellView]) -> tuple[CellView, ...]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from harness.errors import InputError, PollbenchError
 from harness.store import atomic, codec, samples
+from harness.store.quantiles import Quantiles
 from harness.store.record import RunRecord
 from harness.store.regular import read_regular
 
@@ -199,6 +200,10 @@ class ResultSet:
         """The named columns of a run's samples, no others; None with a warning when damaged, None without any."""
         return self._of_samples(run_id, lambda path: samples.read_columns(path, names))
 
+    def sample_quantiles(self, run_id: str) -> Quantiles | None:
+        """The quantiles of a run's round trips, mostly from the file's footer; None as `sample_columns` has it."""
+        return self._of_samples(run_id, samples.read_quantiles)
+
     def sample_shape(self, run_id: str) -> tuple[int, tuple[str, ...]] | None:
         """How many samples a run has and in which columns, from the file's footer; None as `sample_columns` has it."""
         return self._of_samples(run_id, samples.rows_of)
@@ -214,7 +219,7 @@ class ResultSet:
 
     def sample_file(self, run_id: str) -> Path:
         """Where the raw samples of a run are, or would be."""
-        return self.path / "runs" / run_id / "samples.parquet"
+        return Path(self.path, "runs", run_id, "samples.parquet")
 
     # -- writing ------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import pandas as pd
 
+Made = TypeVar("Made")
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 
@@ -182,6 +183,7 @@ class Table:
     def __init__(self, columns: Mapping[str, Column | Later], count: int) -> None:
         self._columns = dict(columns)
         self._count = count
+        self._made: dict[Callable[[Table], Any], Any] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -194,6 +196,12 @@ class Table:
         if callable(column):
             column = self._columns[name] = column()
         return column
+
+    def once(self, make: Callable[[Table], Made]) -> Made:
+        """What this function makes of the table, which does not change: made when first asked for, and kept."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
 
     @property
     def names(self) -> list[str]:
@@ -267,7 +275,12 @@ def _of_pandas(values: pd.Series) -> Column:
         return Numbers(values.to_numpy(dtype=np.float64, na_value=np.nan))
     codes, uniques = pd.factorize(values)
     # A missing value has the code -1.
-    return Texts(np.where(codes < 0, len(uniques), codes), [*map(str, uniques), ""]).mapped(str)
+    return Texts(np.where(codes < 0, len(uniques), codes), [*map(str, objects(uniques)), ""]).mapped(str)
+
+
+def objects(values: pd.Series | pd.Index) -> list[Any]:
+    """The values of a column as Python has them, at once: pandas would make each of an Arrow array's by itself."""
+    return values.to_numpy(dtype=object).tolist()
 
 
 def _numbered(codes: Codes, size: int) -> tuple[Codes, int]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from harness import columns
 from harness.columns import Column
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _OF_RUN = ("block", "order", "started_utc", "wall_s", "verdict", "datapath", "attempt", "again_s")
 _MOST_LINKS = 4
+_NUMBERS = {int, float, bool, type(None)}
 
 CellKey = tuple[str, tuple[tuple[str, str], ...]]
 """A cell by name: the case, and every factor with its value as text."""
@@ -25,34 +29,53 @@ CellKey = tuple[str, tuple[tuple[str, str], ...]]
 _Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Tables:
-    """The tables of a result set. Text is never missing (""), numbers are float64 with NaN for blank."""
+    """The tables of a result set, each made when it is asked for. Text is never missing (""), numbers are float64 with
+    NaN for blank."""
 
-    runs: pd.DataFrame
-    nodes: pd.DataFrame
-    knobs: pd.DataFrame
-    cpus: pd.DataFrame
-    phases: pd.DataFrame
-    queues: pd.DataFrame
+    def __init__(self, records: list[RunRecord]) -> None:
+        """records: in the order of their rows."""
+        self._records = records
+        self._factors = list(dict.fromkeys(name for run in records for name in run.factors))
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """A row for every run."""
+        return _runs(self._records, self._factors)
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """A row for every node of every run."""
+        rows = [_row(run, {**values, "node": name}) for run in self._records for name, values in run.nodes.items()]
+        return _parts(rows, self._factors, columns.NODES)
+
+    @cached_property
+    def knobs(self) -> pd.DataFrame:
+        """A row for every setting of every run."""
+        return _knobs(self._records, self._factors)
+
+    @cached_property
+    def cpus(self) -> pd.DataFrame:
+        """A row for every CPU of every run."""
+        rows = [_row(run, {**values, "cpu": name}) for run in self._records for name, values in run.cpus.items()]
+        return _parts(rows, self._factors, columns.CPUS)
+
+    @cached_property
+    def phases(self) -> pd.DataFrame:
+        """A row for every phase of every link of every run."""
+        rows = [_row(run, vars(phase)) for run in self._records for phase in run.phases]
+        return _parts(rows, self._factors, columns.PHASES)
+
+    @cached_property
+    def queues(self) -> pd.DataFrame:
+        """A row for every stretch of time of every direction of every run."""
+        rows = [_row(run, row) for run in self._records for series in run.queues for row in _looks(series)]
+        return _parts(rows, self._factors, columns.QUEUES)
 
 
 def frames(records: Iterable[RunRecord], order: Sequence[CellKey] = ()) -> Tables:
     """The tables of these records; rows by cell in the plan's `order` (as met, without), then by block."""
-    runs = sorted(records, key=Ranks(order).of)
-    factors = list(dict.fromkeys(name for run in runs for name in run.factors))
-    nodes = [_row(run, {**values, "node": name}) for run in runs for name, values in run.nodes.items()]
-    phases = [_row(run, vars(phase)) for run in runs for phase in run.phases]
-    queues = [_row(run, row) for run in runs for series in run.queues for row in _looks(series)]
-    cpus = [_row(run, {**values, "cpu": name}) for run in runs for name, values in run.cpus.items()]
-    return Tables(
-        runs=_runs(runs, factors),
-        nodes=_parts(nodes, factors, columns.NODES),
-        knobs=_knobs(runs, factors),
-        cpus=_parts(cpus, factors, columns.CPUS),
-        phases=_parts(phases, factors, columns.PHASES),
-        queues=_parts(queues, factors, columns.QUEUES),
-    )
+    return Tables(sorted(records, key=Ranks(order).of))
 
 
 def factor_text(value: object) -> str:
@@ -100,16 +123,19 @@ def _looks(series: QueueSeries) -> Iterator[_Row]:
 
 def _run_row(run: RunRecord) -> _Row:
     contention = vars(run.contention) if run.contention else {}
-    return _row(
-        run,
-        {f"workload_{key}": value for key, value in run.workload.items()}
-        | {f"contention_{key}": value for key, value in contention.items()}
-        | run.environment
-        | run.metrics
-        | {key: getattr(run, key) for key in _OF_RUN}
-        | {"links_tried": links_text(run.link_checks), "reasons": "; ".join(run.reasons)}
-        | {"hints": "; ".join(run.hints), "noise": ", ".join(run.noise), "rejected": " / ".join(run.rejected)},
-    )
+    values = {
+        **{f"workload_{key}": value for key, value in run.workload.items()},
+        **{f"contention_{key}": value for key, value in contention.items()},
+        **run.environment,
+        **run.metrics,
+        **{key: getattr(run, key) for key in _OF_RUN},
+        "links_tried": links_text(run.link_checks),
+        "reasons": "; ".join(run.reasons),
+        "hints": "; ".join(run.hints),
+        "noise": ", ".join(run.noise),
+        "rejected": " / ".join(run.rejected),
+    }
+    return _row(run, values)
 
 
 def links_text(rows: Sequence[LinkCheck]) -> str:
@@ -170,17 +196,26 @@ def _frame(rows: list[_Row], names: Sequence[str], texts: set[str]) -> pd.DataFr
 
     # Of a hundred columns most sets fill half: those that no row has are blank at once.
     filled = _names(rows)
-    data: dict[str, pd.api.extensions.ExtensionArray] = {}
+    data: dict[str, pd.api.extensions.ExtensionArray | npt.NDArray[np.float64]] = {}
     for name in names:
-        kind: tuple[Any, Any, Any] = (factor_text, "", "str") if name in texts else (_number, math.nan, "float64")
-        form, blank, dtype = kind
-        values = [form(row.get(name)) for row in rows] if name in filled else [blank] * len(rows)
-        data[name] = pd.array(values, dtype=dtype)
+        text = name in texts
+        values = [row.get(name) for row in rows] if name in filled else ["" if text else None] * len(rows)
+        data[name] = pd.array(_texts(values), dtype="str") if text else _numbers(values)
     return pd.DataFrame(data, columns=list(names))
 
 
+def _texts(values: list[Any]) -> list[str]:
+    # Most columns have no other type in them, which is quickly seen.
+    return values if set(map(type, values)) == {str} else [factor_text(value) for value in values]
+
+
+def _numbers(values: list[Any]) -> npt.NDArray[np.float64]:
+    plain = set(map(type, values)) <= _NUMBERS
+    return np.array(values if plain else [_number(value) for value in values], dtype=np.float64)
+
+
 def _names(rows: list[_Row]) -> set[str]:
-    return {name for row in rows for name in row}
+    return set().union(*rows)
 
 
 def _number(value: object) -> float:

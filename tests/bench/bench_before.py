@@ -1,8 +1,9 @@
 """This checkout against an older one, beside it: whole commands of either in turn.
 
 POLLBENCH_BENCH_BEFORE is the older checkout, made by tools/before.sh; POLLBENCH_BENCH_ROUNDS chooses more than the
-default. Prints for every row the medians, and the ratio now / before of each round: its median, lowest and highest. The
-CPU time is that of the command and its children, which a busy machine changes less than the time that passes.
+default, POLLBENCH_BENCH_BLOCKS sets of more runs than 63 times 16 (625: 10,000). Prints for every row the medians, and
+the ratio now / before of each round: its median, lowest and highest. The CPU time is that of the command and its
+children, which a busy machine changes less than the time that passes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import yaml
 
 from tests.bench import bench_compare, bench_overhead
+from tests.unit import pages
 
 ROUNDS = int(os.environ.get("POLLBENCH_BENCH_ROUNDS", "5"))
 NOW = Path(__file__).parents[2]
@@ -35,6 +37,10 @@ def rows(scratch: Path) -> dict[str, list[list[str]]]:
         for seed, path in enumerate(files):
             bench_compare.make(Path(path), seed, count)
         commands[f"compare of {count:,} rows x 2"] = [[*bench_compare.OURS, *files]] * 2
+    runs = pages.load_sweep(scratch / "sets", int(os.environ.get("POLLBENCH_BENCH_BLOCKS", "63")), 1000)
+    count = f"{len(runs.run_ids()):,} runs of 1,000 samples"
+    commands[f"report of {count}"] = [["-m", "harness", "report", str(runs.path), "-o", str(scratch / "page.html")]] * 2
+    commands[f"show of {count}"] = [["-m", "harness", "show", str(runs.path)]] * 2
     if os.geteuid() == 0:
         made = yaml.safe_load(bench_overhead.write_experiment(scratch).read_text()) | {"repeat": RUNS // 2}
         paths = [scratch / "now.yaml", scratch / "before.yaml"]
@@ -78,7 +84,7 @@ def main() -> None:
                 ratios = [one / other for one, other in zip(now, before, strict=True)]
                 spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
                 medians = f"now {statistics.median(now):7.3f} s  before {statistics.median(before):7.3f} s"
-                print(f"{name:<28} {label:<4} {medians}  ratio {spread}", flush=True)
+                print(f"{name:<38} {label:<4} {medians}  ratio {spread}", flush=True)
 
 
 if __name__ == "__main__":

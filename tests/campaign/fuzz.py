@@ -195,6 +195,7 @@ def _set() -> tuple[Callable[[bytes], None], list[bytes]]:
             planned_cells(results.plan)
             results.sample_shape(run.name)
             results.sample_columns(run.name, ("intended_ns", "latency_ns"))
+            results.sample_quantiles(run.name)
         except PollbenchError:
             pass
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.summary import _answer
+from harness.analysis.effects import answer
 from harness.store.record import ALREADY_SO, NO_TRAFFIC
 
 TOOK, NONE, UNSEEN, ALREADY = range(4)
@@ -32,4 +32,4 @@ TOOK, NONE, UNSEEN, ALREADY = range(4)
 def test_the_answer_is_of_the_settings_that_had_something_to_change(
     settings: list[tuple[Any, str]], place: int
 ) -> None:
-    assert _answer(settings) == place
+    assert answer(settings) == place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from harness.errors import InputError, PollbenchError
-from harness.store import SAMPLE_DTYPE, ResultSet, atomic
+from harness.store import SAMPLE_DTYPE, ResultSet, atomic, quantiles
 from harness.store import samples as samplefiles
 from tests.unit.synthetic import FakePlan, record
 
@@ -247,3 +248,50 @@ def test_only_columns_that_a_file_has_are_read(tmp_path: Path) -> None:
     assert {name: values.tolist() for name, values in found.items()} == {"latency_ns": [7, 8, -1]}
     with pytest.raises(ValueError, match="service_ns"):
         samplefiles.read_columns(path, ["service_ns"])
+
+
+def written(path: Path, latency_ns: Any, footer: bytes | None) -> Path:
+    """A file of these round trips, with such quantiles in its footer."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"latency_ns": np.asarray(latency_ns, dtype=np.int64)})
+    with pq.ParquetWriter(path, table.schema) as writer:
+        writer.write_table(table)
+        if footer is not None:
+            writer.add_key_value_metadata({quantiles.KEY: footer})
+    return path
+
+
+def test_samples_carry_their_quantiles_and_others_are_not_believed(tmp_path: Path) -> None:
+    raw, path = samples(), tmp_path / "samples.parquet"
+    latency = raw["latency_ns"]
+    path.write_bytes(samplefiles.encode(raw))
+    truth = quantiles.quantiles_of(latency)
+    assert (truth.answered, truth.lost) == (990, 10)
+
+    def read(values: Any, footer: bytes | None) -> list[int]:
+        found = samplefiles.read_quantiles(written(path, values, footer))
+        return [found.answered, found.lost, *found.ns.tolist()]
+
+    def sorted_anew(values: Any) -> list[int]:
+        found = quantiles.quantiles_of(np.asarray(values, dtype=np.int64))
+        return [found.answered, found.lost, *found.ns.tolist()]
+
+    found = samplefiles.read_quantiles(path)
+    assert [found.answered, found.lost, *found.ns] == sorted_anew(latency) == read(latency, None)
+    # That it is the footer which is read: these differ from what sorting gives, and could be of these samples.
+    moved = replace(truth, ns=np.where(truth.ns > 59_300, np.maximum(truth.ns - 100, 59_300), truth.ns))
+    moved.ns[-1] = truth.ns[-1]
+    assert read(latency, quantiles.packed(moved)) == [990, 10, *moved.ns.tolist()] != sorted_anew(latency)
+    own = quantiles.packed(truth)
+    for others in (latency[:-7], latency[latency >= 0], np.minimum(latency, 59_500), np.abs(latency), latency[:0]):
+        assert read(others, own) == sorted_anew(others)
+    falling, longer = replace(truth, ns=truth.ns[::-1]), replace(truth, ns=np.append(truth.ns, truth.ns[-1:]))
+    for damaged in (b"", b"AAAA", b"\xff", own[:-4], quantiles.packed(falling), quantiles.packed(longer)):
+        assert read(latency, damaged) == sorted_anew(latency)
+
+
+def test_another_grid_of_quantiles_has_another_name() -> None:
+    name = {b"pollbench.quantiles.1": "f4bb847b9495"}
+    assert hashlib.sha256(quantiles.GRID.astype("<i8").tobytes()).hexdigest()[:12] == name[quantiles.KEY]

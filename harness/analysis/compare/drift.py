@@ -47,7 +47,7 @@ def _scores(table: Table, cells: Sequence[SummaryCell], metrics: Sequence[str]) 
     """The standardised sum of Kendall's S over the cells, by metric."""
     place = table.floats("order")
     if not np.isfinite(place).any():
-        place = times_of(table)
+        place = table.once(times_of)
     for name in metrics:
         values, total, variance = table.floats(name), 0.0, 0.0
         for cell in cells:

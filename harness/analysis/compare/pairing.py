@@ -65,7 +65,7 @@ def paired_values(runs: Table | pd.DataFrame, name: str, base: SummaryCell, test
     if common.size < stats.MIN_BLOCKS_RATIO:
         return None
     # Machine by machine: the run that one may resemble is the one before it there.
-    turns = np.argsort(_machines(table)[left[ours]], kind="stable")
+    turns = np.argsort(table.once(_machines)[left[ours]], kind="stable")
     return np.stack((values[left[ours[turns]]], values[right[theirs[turns]]]))
 
 
@@ -107,7 +107,7 @@ def _blocks(table: Table, base: SummaryCell, test: SummaryCell) -> Floats:
     blocks = table.floats("block")
     if not any(_repeats(blocks[cell.valid]) for cell in (base, test)):
         return blocks
-    machines = _machines(table)
+    machines = table.once(_machines)
     return blocks - machines / (machines.max(initial=0) + 1)
 
 
@@ -125,12 +125,8 @@ def _places(table: Table, rows: npt.NDArray[np.intp]) -> list[Floats]:
 
     Machines work side by side: each has a stretch of its own.
     """
-    times = np.full(len(table), np.nan)
-    if "started_utc" in table:
-        # Of these alone: two cells of many are looked at at a time.
-        times[rows] = times_of(table.take(rows))
-    machines = _machines(table)
-    known = (place for place in (table.floats("order"), times) if np.isfinite(place[rows]).all())
+    machines = table.once(_machines)
+    known = (place for place in (table.floats("order"), table.once(times_of)) if np.isfinite(place[rows]).all())
     return [place + machines * (np.ptp(place[rows]) + 1) for place in known]
 
 
@@ -147,5 +143,5 @@ def _neighbours(blocks: Floats, place: Floats, base: SummaryCell, test: SummaryC
 
 def _same_place(table: Table, blocks: Floats, base: SummaryCell, test: SummaryCell) -> bool:
     _, ours, theirs = np.intersect1d(blocks[base.valid], blocks[test.valid], return_indices=True)
-    machines = _machines(table)
+    machines = table.once(_machines)
     return bool((machines[base.valid[ours]] == machines[test.valid[theirs]]).all())

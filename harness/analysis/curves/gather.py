@@ -12,6 +12,7 @@ from harness.analysis.compare import Factors
 from harness.analysis.curves.reduce import Floats, Timeline, firm_until, quantiles_us, timeline
 from harness.errors import InputError
 from harness.store import ResultSet
+from harness.store.quantiles import quantiles_of
 from harness.tables.cells import SummaryCell
 from harness.tables.source import Source, counting, find_set, from_set, load_source
 
@@ -62,15 +63,16 @@ def shapes(study: Study, run_ids: Collection[str], with_time: Collection[str] = 
         return
     timed = set(with_time)
     for run_id in run_ids:
-        names = ("intended_ns", "latency_ns") if run_id in timed else ("latency_ns",)
-        columns = study.results.sample_columns(run_id, names)
-        if columns is None or not columns["latency_ns"].size:
-            continue
-        latency_ns = columns["latency_ns"]
-        series = timeline(columns["intended_ns"], latency_ns, SLICES) if run_id in timed else None
-        answered = np.sort(latency_ns[latency_ns >= 0])
-        count = int(answered.size)
-        yield RunShape(run_id, count, int(latency_ns.size) - count, quantiles_us(answered), firm_until(count), series)
+        series, quantiles = None, None
+        if run_id in timed:
+            columns = study.results.sample_columns(run_id, ("intended_ns", "latency_ns"))
+            if columns is not None:
+                series = timeline(columns["intended_ns"], columns["latency_ns"], SLICES)
+                quantiles = quantiles_of(columns["latency_ns"])
+        else:
+            quantiles = study.results.sample_quantiles(run_id)
+        if quantiles is not None and (count := quantiles.answered) + quantiles.lost:
+            yield RunShape(run_id, count, quantiles.lost, quantiles_us(quantiles), firm_until(count), series)
 
 
 def narrowed(study: Study, cases: Collection[str] = (), at: Mapping[str, str] | None = None) -> Study:

@@ -7,41 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from harness.store.quantiles import GRID, MILLION, Ints, Quantiles, known
 
-MILLION = 1_000_000
+Floats = npt.NDArray[np.float64]
+
 FIRM = 10
 """So many samples must be expected beyond a quantile for it to be drawn as firm; statistics has the same rule."""
 
 _MOMENT_BITS = 40
 
 
-def _grid() -> Ints:
-    body = np.arange(0, 990_000, 10_000)
-    tail = MILLION - np.round(np.logspace(4, 0, 97)).astype(np.int64)
-    quoted = [500_000, 900_000, 950_000, 990_000, 999_000, 999_900, MILLION]
-    return np.unique(np.concatenate([body, tail, quoted])).astype(np.int64)
-
-
-GRID: Ints = _grid()
-"""The quantiles a distribution is drawn by, in parts per million: even in the body, even per decade in the tail."""
-
-
-def quantiles_us(answered_ns: Ints) -> Floats:
-    """The samples (sorted, ns) at every quantile of GRID, in us, by nearest rank as the run tables have them.
-
-    NaN where fewer than one sample lies beyond; the last one, of all samples, is the greatest.
-    """
-    count = int(answered_ns.size)
-    quantiles = np.full(GRID.size, np.nan)
-    if count == 0:
-        return quantiles
-    known = (MILLION - GRID) * count >= MILLION
-    known[-1] = True
-    ranks = np.maximum(-(-count * GRID[known] // MILLION), 1)
-    quantiles[known] = answered_ns[ranks - 1] / 1e3
-    return quantiles
+def quantiles_us(quantiles: Quantiles) -> Floats:
+    """The quantiles of a run at every point of GRID, in us; NaN where fewer than one sample lies beyond."""
+    values = np.full(GRID.size, np.nan)
+    values[known(quantiles.answered)] = quantiles.ns / 1e3
+    return values
 
 
 def firm_until(count: int) -> int:

@@ -15,7 +15,7 @@ from harness.kernel.cpulock import CpuLock
 from harness.kernel.proc import cpu_ticks
 from harness.run.limits import available_bytes, in_units
 
-_IDLE_S = 0.2
+_IDLE_S = 0.1
 # Of the ticks in which we looked at it, so many must a CPU have been idle to be taken for free.
 _IDLE_SHARE = 0.6
 # QEMU itself beside the guest's memory: translated code, a gigabyte at most and seldom a fifth of it.

@@ -26,6 +26,7 @@ from harness.report.html.markup import Child, Markup, figure, join, section, tab
 from harness.report.html.style import Look
 from harness.stats import Estimate
 from harness.tables.cells import SummaryCell, group_cells
+from harness.tables.columnar import objects
 
 Item = TypeVar("Item")
 
@@ -210,7 +211,7 @@ def draw(key: str, study: Study, view: Overview, viewable: int = VIEWABLE) -> Dr
     runs = study.source.runs
     cells = group_cells(runs)
     typical = typical_runs(study.source, cells)
-    ids = [str(name) for name in runs["run_id"]] if "run_id" in runs.columns else []
+    ids = [str(name) for name in objects(runs["run_id"])] if "run_id" in runs.columns else []
     timed = list(dict.fromkeys([*typical.values(), *ids]))[:viewable]
     valid = [ids[row] for cell in cells for row in cell.valid] if ids else []
     by_run = {shape.run_id: shape for shape in shapes(study, list(dict.fromkeys([*valid, *timed])), timed)}

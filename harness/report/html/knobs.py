@@ -13,6 +13,7 @@ from harness.report import words
 from harness.report.charts.scale import time_text
 from harness.report.html.markup import Child, Markup, grid, join, tag, td, th
 from harness.report.html.style import Look
+from harness.tables.columnar import objects
 
 _HEADS = ("case", "setting", "node", "requested", "found before", "applied", "took effect", "evidence")
 _NUMERIC = _HEADS[3:6]
@@ -127,8 +128,11 @@ def _values(setting: str, column: pd.Series) -> str:
 
 def _took(rows: pd.DataFrame) -> Markup:
     """In how many runs it took effect, took none, and could not be seen to; none where any of its sockets took none."""
-    runs = rows["run_id"] if "run_id" in rows.columns else pd.Series(range(len(rows)), rows.index)
-    answers = [_answer(list(of_run)) for _, of_run in rows["took_effect"].groupby(runs.to_numpy(), sort=False)]
+    runs = objects(rows["run_id"]) if "run_id" in rows.columns else range(len(rows))
+    by_run: dict[object, list[object]] = {}
+    for run_id, took in zip(runs, objects(rows["took_effect"]), strict=True):
+        by_run.setdefault(run_id, []).append(took)
+    answers = [_answer(of_run) for of_run in by_run.values()]
     kinds = (("✓ yes", True, "valid"), ("○ no", False, "inert"), ("not observable", None, "none"))
     counted = [(text, sum(answer is kind for answer in answers), badge) for text, kind, badge in kinds]
     return join(tag("span", f"{text}, {words.runs(n)}", class_=f"badge {badge}") for text, n, badge in counted if n)
@@ -141,7 +145,7 @@ def _answer(took: Sequence[object]) -> bool | None:
 
 def _evidence(column: pd.Series) -> Markup:
     """The first run's words; others that differ in more than numbers are counted."""
-    texts = [evidence_words(str(value)) for value in column if str(value)]
+    texts = [evidence_words(str(value)) for value in column.unique() if str(value)]
     kinds = dict.fromkeys(_DETAIL.sub("#", value) for value in texts)
     more = f" (and {len(kinds) - 1} other findings)" if len(kinds) > 1 else ""
     return tag("td", (texts[0] if texts else "") + more, class_="why")

@@ -13,6 +13,7 @@ from harness.report import words
 from harness.report.html.markup import Child, Markup, grid, tag, td
 from harness.report.html.style import Look, badge
 from harness.tables.cells import factor_columns
+from harness.tables.columnar import objects
 
 MOST = 2000
 """Rows in a page: more would make it slow to open on a phone; runs.csv has all of them."""
@@ -40,9 +41,9 @@ def run_rows(look: Look, runs: pd.DataFrame, viewable: Mapping[str, str], key: s
     """The filter, and the table. viewable: runs whose time series is in the page; key: tells sets apart."""
     shown = runs.head(MOST)
     fields = _fields(look, shown, viewable)
-    body = []
-    for values in shown.itertuples(index=False, name=None):
-        run = dict(zip(map(str, shown.columns), values, strict=True))
+    body, names = [], list(map(str, shown.columns))
+    for values in zip(*(objects(shown[name]) for name in shown.columns), strict=True):
+        run = dict(zip(names, values, strict=True))
         made = (field(run) for _, _, field in fields)
         body.append(tag("tr", *made, data_case=run["case"], data_verdict=run.get("verdict") or "valid"))
     head = [_head(title, numeric) for title, numeric, _ in fields]

@@ -9,6 +9,7 @@ from harness.analysis.curves.reduce import Timeline
 from harness.report import words
 from harness.report.html.charts import Drawn
 from harness.report.words import Json
+from harness.tables.columnar import objects
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _DECADES, _LEAST = 10, -3
@@ -18,8 +19,9 @@ _CODES = 64 * 64 - 2
 def of_runs(drawn: Drawn) -> Iterator[tuple[str, str, str, dict[str, Json]]]:
     """Run id, case, words and series of every run that has one, in the order of the table of runs."""
     runs = drawn.study.source.runs.reindex(columns=["run_id", "block", "verdict"], fill_value="")
+    rows = zip(*(objects(runs[name]) for name in runs.columns), strict=True)
     cells = {int(row): cell for cell in drawn.cells for row in cell.rows}
-    for at, (run_id, block, verdict) in enumerate(runs.itertuples(index=False, name=None)):
+    for at, (run_id, block, verdict) in enumerate(rows):
         if run_id not in drawn.series:
             continue
         cell = cells[at]
