@@ -246,7 +246,7 @@ def test_a_budget_ends_the_runs_as_a_stop_does_and_is_too_small_for_none(tmp_pat
 class TracedPlace(FakePlace):
     """Whose traced runs are made by the same calls."""
 
-    def tracing(self, plan: Plan) -> TracedPlace:  # noqa: ARG002  # it measures nothing
+    def tracing(self, plan: Plan) -> TracedPlace:  # it measures nothing
         """Itself."""
         return self
 
