@@ -20,11 +20,12 @@ class TracingPlace(Place[WatcherT], Protocol[WatcherT]):
 def trace_cells(place: TracingPlace[WatcherT], plan: Plan, results: ResultSet, stamp: str, watcher: WatcherT) -> None:
     """Make the traced run of every cell that has none yet, after all others. Raises as `Local.execute` does.
 
-    stamp: the name of a set that begins now; one of the same plan is gone on with.
+    stamp: the name of a set that begins now; one of the same plan is gone on with, unless it lacks the polls.
     """
-    traced_plan = plan.traced()
+    traced_plan, polls = plan.traced(), plan.traces_polls()
     traced = ResultSet.latest(results.path, TRACED, results.owner)
-    if traced is None or not traced.same_plan(traced_plan):
-        manifest = place.manifest() | {"seed": plan.seed, "trace": "polls" if plan.traces_polls() else "tail"}
+    without = traced is not None and polls and traced.manifest.get("trace") != "polls"
+    if traced is None or without or not traced.same_plan(traced_plan):
+        manifest = place.manifest() | {"seed": plan.seed, "trace": "polls" if polls else "tail"}
         traced = ResultSet.create(results.path, TRACED, stamp, results.experiment, traced_plan, manifest, results.owner)
     place.tracing(plan).execute(traced_plan, traced, watcher)

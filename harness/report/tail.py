@@ -66,8 +66,9 @@ def _cell(tail: CellTail, above: str) -> Iterator[Block]:
     yield Para(f"{sentence(account)}.", "bold")
     yield Para("How it is known: " + ", ".join(f"{grade} {account.share(grade):.1%}" for grade in GRADES) + ".", "dim")
     yield Para(f"What acts on it: {advice(account.rows[0].cause)}.")
-    if len(account.slow) < _FEW:
-        yield Para(f"Note: {len(account.slow)} slow requests are few to judge a tail by.", "dim")
+    if (slow := len(account.slow)) < _FEW:
+        few = "one slow request is little" if slow == 1 else f"{slow} slow requests are few"
+        yield Para(f"Note: {few} to judge a tail by.", "dim")
     for note in tail.notes:
         yield Para(f"Note: {note}.", "dim")
 

@@ -42,8 +42,8 @@ class CpuInterference:
     between only the sum is known, to 10 ms, and not the CPU: ended_ns, the set's share of it by its share of the ticks.
     worst_on: by CPU, the process of others with most time there, in words. worst_process: pid, owner and command line
     of the process with most time of the name with most time, in words. kernel_ns: of kernel threads on the set,
-    ksoftirqd and NAPI threads among them, backlog_ns: of these the threads of backlogs (`thread_backlog_napi`);
-    others_ns: of other programs, what has ended included.
+    ksoftirqd and NAPI threads among them; others_ns: of other programs, what has ended included. backlog_ns: of the
+    kernel's threads of backlogs (`thread_backlog_napi`) on all CPUs, for RPS steers to any.
     """
 
     busy_ns: int = 0
@@ -79,13 +79,16 @@ def interference(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], se
     for tid, run_ns in after.run_ns.items():
         used = run_ns - before.run_ns.get(tid, 0)
         place = task_place(tid, after.process.get(tid)) if used > 0 else None
-        if place is None or place[2] not in cpus:
+        if place is None:
             continue
         pid, name, cpu = place
+        of_kernel = _KTHREADD in (pid, after.parent.get(pid))
+        loads.backlog_ns += used if of_kernel and name.startswith(_BACKLOG) else 0
+        if cpu not in cpus:
+            continue
         loads.busy_ns += used
-        if _KTHREADD in (pid, after.parent.get(pid)):
+        if of_kernel:
             loads.kernel_ns += used
-            loads.backlog_ns += used if name.startswith(_BACKLOG) else 0
         elif pid not in ours:
             loads.others_ns += used
         if pid not in ours and not name.startswith(_OURS_TOO):

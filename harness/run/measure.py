@@ -257,7 +257,8 @@ class _Play:
         context = self._context
         if context.tracer is None:
             return nullcontext()
-        return context.tracer.window(context.spec, context.testbed, context.journal, cpus, self._pids())
+        beside = _steered_to(context.spec, context.ends)
+        return context.tracer.window(context.spec, context.testbed, context.journal, cpus | beside, self._pids())
 
     def _pids(self) -> dict[str, list[int]]:
         """The processes of every program by its label."""
@@ -330,6 +331,12 @@ def cpu_set(spec: CellSpec, ends: Ends) -> set[int]:
     if spec.contention is not None and not spec.contention.idle() and ends.holds(spec.contention_node()):
         cpus |= set(hog_cpus(spec))
     return cpus
+
+
+def _steered_to(spec: CellSpec, ends: Ends) -> set[int]:
+    """CPUs of this host where knobs have packets taken in (RPS, interrupts, NAPI threads): of the CPU set or not."""
+    knobs = chain.from_iterable(spec.settings[node].values() for node in filter(ends.holds, spec.settings))
+    return set(chain.from_iterable(cpus for knob in knobs for cpus in knob.named_cpus().values()))
 
 
 def _napis(testbed: Testbed) -> Napis:

@@ -29,6 +29,14 @@ def test_tasks_are_ours_strange_or_elsewhere() -> None:
     assert loads.worst_name() == "cc1 (pid 20, of me: `it`)"
 
 
+def test_threads_of_backlogs_count_wherever_rps_steers_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {7: (7, "backlog_napi/5", 5), 8: (8, "backlog_napi/0", 0), 9: (9, "backlog_napi/me", 5)}
+    monkeypatch.setattr(cpu_set, "task_place", places.get)
+    after = Tasks({7: 4 * MS, 8: MS, 9: MS}, {}, parent={7: 2, 8: 2, 9: 1})
+    loads = cpu_set.interference(after, Tasks({}, {}), {0}, set(), 1.0)
+    assert (loads.backlog_ns, loads.busy_ns, loads.kernel_ns, loads.by_name) == (5 * MS, MS, MS, {})
+
+
 def test_the_process_named_is_one_of_the_name_with_most_time(monkeypatch: pytest.MonkeyPatch) -> None:
     places = {1: (1, "make", 0), 2: (2, "cc1", 0), 3: (3, "cc1", 0)}
     monkeypatch.setattr(cpu_set, "task_place", places.get)

@@ -304,3 +304,10 @@ def test_what_is_set_for_the_whole_host_holds_while_the_programs_run_and_is_put_
     assert setting.read_text().strip() == "7"
     (row,) = (row for row in made.knobs if row.setting == "net.core.busy_read")
     assert (row.node, row.requested, row.applied) == ("*", 50, 50)
+
+
+def test_a_trace_is_also_of_the_cpus_where_packets_are_taken_in(tmp_path: Path) -> None:
+    """With RPS, or NAPI threads, these are others than the programs' own as a rule."""
+    settings = {"server": {"rps": {"cpus": "5"}, "threaded_napi": {"mode": "on", "cpus": "6-7"}}}
+    spec = experiment.plan(tmp_path, settings=settings | {"client": {"busy_poll": {"usecs": 50}}}).cells[0].spec
+    assert measure.cpu_set(spec, Here()) == {0, 1} and measure._steered_to(spec, Here()) == {5, 6, 7}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from harness.errors import (
 )
 from harness.places.local import Local, Measures, _waiting
 from harness.places.place import Backlog
+from harness.places.traced import trace_cells
 from harness.plan import Plan, Run
 from harness.run.measure import Measured
 from harness.signals import stop_on_signals
@@ -239,3 +240,24 @@ def test_a_budget_ends_the_runs_as_a_stop_does_and_is_too_small_for_none(tmp_pat
         # What is made again counts as missing.
         again = frozenset({results.records()[0].run_id})
         assert len(Backlog(plan, results, again=again).runs) == 9 - made + 1
+
+
+@dataclass
+class TracedPlace(FakePlace):
+    """Whose traced runs are made by the same calls."""
+
+    def tracing(self, plan: Plan) -> TracedPlace:  # it measures nothing
+        """Itself."""
+        return self
+
+
+def test_a_trace_without_polls_is_made_again_where_they_are_asked_for(tmp_path: Path) -> None:
+    place = TracedPlace(Measuring())
+    results = open_set(place, experiment.plan(tmp_path), b"name: small", options(tmp_path))
+    asked = [experiment.plan(tmp_path, trace=trace) for trace in ("tail", "tail", "polls", "polls", "tail")]
+    for number, plan in enumerate(asked):
+        with Progress() as watcher:
+            trace_cells(place, plan, results, f"20260101T00000{number}Z", watcher)
+    made = sorted((results.path / "traced").iterdir())
+    assert [path.name[-2] for path in made] == ["0", "2"]
+    assert [ResultSet.open(path).manifest["trace"] for path in made] == ["tail", "polls"]

@@ -56,7 +56,7 @@ class Tracer:
     ) -> Iterator[None]:
         """Trace for the block; at its end the events are read and the instance is gone.
 
-        cpus: the run's CPU set; pids: the processes of our programs by label. Raises MissingError where the kernel has
+        cpus: those to trace; pids: the processes of our programs by label. Raises MissingError where the kernel has
         no tracefs, PollbenchError, OSError.
         """
         tids = {label: tuple(tid for pid in of_it for tid in processes.tasks(pid)) for label, of_it in pids.items()}
