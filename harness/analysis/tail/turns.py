@@ -10,7 +10,7 @@ from itertools import groupby
 from harness.analysis.tail.flows import interrupted
 from harness.analysis.tail.trace import OWN, Cause, Piece, Request, Trace
 
-_UNKNOWN = ("own", "idle", "silent", "wire", "work", "busy")
+_UNKNOWN = ("own", "idle", "wire", "work", "busy")
 """Causes of a stretch in which the CPU concerned shows nothing: another's turn says more."""
 _TURN_NS = 15_000
 """A task that ran for longer than this between two events may have let another CPU have its turn meanwhile."""
