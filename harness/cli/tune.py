@@ -63,12 +63,12 @@ def _resume(arguments: argparse.Namespace) -> int:
     if ended := _ended(results):
         # It had come to its end: what a larger budget adds is in blocks of its own, measured together.
         noted |= {"ended": [*noted.get("ended", []), ended]}
-    results.note(tune=noted)
-    course = course_of_set(results, [])
     with stop_on_signals() as stopper, where.opened(stopper) as place:
         place.accept(results)
+        # A resume that is refused asks nothing.
+        results.note(tune=noted)
         results.remove_leftovers()
-        return _carry_out(course, results, where, place, as_json_text=arguments.json)
+        return _carry_out(course_of_set(results, []), results, where, place, as_json_text=arguments.json)
 
 
 def _ended(results: ResultSet) -> list[int] | None:

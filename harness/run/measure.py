@@ -336,7 +336,7 @@ def cpu_set(spec: CellSpec, ends: Ends) -> set[int]:
 def _steered_to(spec: CellSpec, ends: Ends) -> set[int]:
     """CPUs of this host where knobs have packets taken in (RPS, interrupts, NAPI threads): of the CPU set or not."""
     knobs = chain.from_iterable(spec.settings[node].values() for node in filter(ends.holds, spec.settings))
-    return set(chain.from_iterable(cpus for knob in knobs for cpus in knob.named_cpus().values()))
+    return set(chain.from_iterable(knob.named_cpus().get("cpus", ()) for knob in knobs))
 
 
 def _napis(testbed: Testbed) -> Napis:

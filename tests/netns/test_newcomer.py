@@ -10,12 +10,15 @@ from tests.newcomer import Newcomer
 
 
 def test_a_new_knob_and_a_new_kind_of_link_are_in_the_tables(tmp_path: Path) -> None:
-    topology = experiment.document()["topology"]
+    document = experiment.document()
+    topology = document["topology"]
     topology["links"] = [{"between": ["client", "server"], "nic": "twin"}]
     path = experiment.write(
         tmp_path,
         topology=topology | {"datapath": "napi"},
         settings={"client": {"transmit_queue": {"tx_queue_len": 500}}},
+        # A busy host may leave a server without a CPU for all of 0.1 s.
+        workload=document["workload"] | {"duration": "500ms"},
     )
     done = Newcomer(tmp_path).run("run", path, "--output", tmp_path / "results")
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from harness.kernel.journal import host_lock
 from harness.report.apply import apply_script, undo_script
 from harness.spec.load import load_experiment
 from tests import command
@@ -46,6 +47,10 @@ def test_a_tuning_is_resumed_replayed_and_applied(tmp_path: Path) -> None:
     assert stopped.returncode == 1, stopped.stderr
     assert "none" in stopped.stdout
     (results,) = (tmp_path / "out" / "tuned").iterdir()
+    asked = (results / "manifest.json").read_bytes()
+    with host_lock():
+        assert command.run("tune", "--resume", results, "--within", "50%").returncode == 3
+    assert (results / "manifest.json").read_bytes() == asked
     ended = command.run("tune", "--resume", results, "--budget", "10min")
     assert ended.returncode in (0, 1), ended.stderr
     answer = json.loads((results / "tune.json").read_bytes())

@@ -81,7 +81,8 @@ def test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again(
         assert disk_bytes(state) < os.stat(state).st_size / 2
     # The first was saved anew; the second went on where that had stood.
     assert damaged != states[0] == states[1]
-    assert abs(uptimes[0]["resumed"] - uptimes[1]["resumed"]) < 0.5
+    # How long the first thing of a resumed guest takes is the noise of the host; commands are further apart.
+    assert abs(uptimes[0]["resumed"] - uptimes[1]["resumed"]) < 5
     assert all(0 < uptime["resumed"] <= uptime["ready"] for uptime in uptimes)
 
 

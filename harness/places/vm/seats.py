@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import cycle
 from typing import TypeAlias
 
 from harness.errors import InputError
@@ -78,8 +79,10 @@ def seats(asked: int | None, useful: int, guest_bytes: int) -> Iterator[list[Sea
                 break
             if (asked is not None or share >= _IDLE_SHARE) and (lock := CpuLock.take(cpu)) is not None:
                 taken.append(Seat(lock))
+        # The others share, each another CPU.
+        apart = cycle(order)
         while len(taken) < (1 if asked is None else min(asked, most)):
-            taken.append(Seat(shared=order[0][0]))
+            taken.append(Seat(shared=next(apart)[0]))
         yield taken
     finally:
         for seat in taken:
