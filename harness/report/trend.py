@@ -132,7 +132,7 @@ def remarks(view: Trend) -> Iterator[str]:
             f"{words.share(view.level)}; each interval by itself is 95 % sure."
         )
     if view.lag:
-        yield words.chained(view.lag).replace("Runs", "Sets", 1)
+        yield f"Allowed for: that sets resemble the ones before them by a correlation of {view.lag:.2f}, as these may."
     for note in view.notes:
         yield words.sentence(note)
 

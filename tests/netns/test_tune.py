@@ -31,10 +31,10 @@ DOCUMENT = {
             "settings.*.coalesce": [
                 "none",
                 {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "100us"},
-                {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "500us"},
+                {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "5ms"},
             ]
         },
-        "goal": {"most": "rtt_p50_us"},
+        "goal": {"most": "rtt_min_us"},
         "against": {"settings": {"*": {"coalesce": {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "100us"}}}},
     },
 }  # fmt: skip
@@ -55,18 +55,18 @@ def test_a_tuning_is_resumed_replayed_and_applied(tmp_path: Path) -> None:
     assert ended.returncode in (0, 1), ended.stderr
     answer = json.loads((results / "tune.json").read_bytes())
     assert answer["steps"][-1]["kind"] == "confirm"
-    # The slowest is wanted, and 500 us of deferral is beyond any noise.
+    # The slowest is wanted, and no wait for a CPU makes the least time of a run less.
     assert answer["settings"][answer["best"]] == {
-        "settings.*.coalesce": "{napi_defer_hard_irqs: 100, gro_flush_timeout: 500us}"
+        "settings.*.coalesce": "{napi_defer_hard_irqs: 100, gro_flush_timeout: 5ms}"
     }
     assert "higher" in ended.stdout
     judged = command.run("tune", "--judge", results, "--json")
     assert judged.returncode == ended.returncode
     assert "replayed: the same decisions" in judged.stderr
-    front = command.run("tune", "--judge", results, "--pareto", "rtt_p50_us,cpu_us_per_request", "--json")
+    front = command.run("tune", "--judge", results, "--pareto", "rtt_min_us,cpu_us_per_request", "--json")
     listed = json.loads(front.stdout)["front"]["settings"]
     assert listed[0]["setting"] in answer["settings"], front.stderr
-    assert listed == sorted(listed, key=lambda one: one["rtt_p50_us"]["median"])
+    assert listed == sorted(listed, key=lambda one: one["rtt_min_us"]["median"])
     shown = command.run("show", results, "--baseline", "today")
     assert shown.returncode == 0
     assert "s02" in shown.stdout
@@ -92,7 +92,7 @@ def _apply_and_undo(results: Path) -> None:
     done = subprocess.run(
         ["unshare", "--net", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
     )
-    assert done.stdout.split() == ["100", "500000", "undo.sh:", "put", "back", "7", "0", "2"], done.stderr
+    assert done.stdout.split() == ["100", "5000000", "undo.sh:", "put", "back", "7", "0", "2"], done.stderr
     assert "type undo.sh first" in done.stderr
 
 
@@ -156,7 +156,7 @@ def _made_to_last(results: Path, root: Path) -> None:
     done = subprocess.run(
         ["unshare", "--net", "--mount", "sh", "-c", commands], capture_output=True, text=True, check=False
     )
-    assert done.stdout.split() == ["500000", "undo.sh:", "put", "back", "0"], done.stderr
+    assert done.stdout.split() == ["5000000", "undo.sh:", "put", "back", "0"], done.stderr
     assert persist("server", "pbtune0").returncode == 2
     assert persist("--undo", "pbtune0").returncode == 0
     assert not [path for path in root.rglob("*") if path.is_file() or path.is_symlink()]

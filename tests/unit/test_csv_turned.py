@@ -86,6 +86,18 @@ def test_a_figure_in_the_corner_and_runs_down(table: Reader) -> None:
     assert "its columns are cases and its rows runs of a figure that it does not name" in reading.notes
 
 
+def test_cases_beside_the_settings_that_they_were_measured_at(table: Reader) -> None:
+    runs, reading = table(
+        "threads,run,base,busypoll,diff\n1,1,54.9,8.42,46\n1,2,55.1,8.40,47\n2,1,70,12,58\n2,2,71,12.1,59\n"
+    )
+    assert runs["case"].tolist() == ["base", "busypoll"] * 4
+    assert runs["threads"].astype(int).tolist() == [1] * 4 + [2] * 4
+    assert runs["value"].tolist() == [54.9, 8.42, 55.1, 8.40, 70, 12, 71, 12.1]
+    assert [column.name for column in reading.of("repetition")] == ["run"]
+    units, _ = table("threads,before (us),after (us)\n1,54.9,8.42\n1,55.1,8.40\n2,70,12\n2,71,12.1\n")
+    assert units["case"].tolist() == ["before", "after"] * 4
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -93,7 +105,9 @@ def test_a_figure_in_the_corner_and_runs_down(table: Reader) -> None:
         "config,p50_us,p99_us\nmean,5,4\nmax,9,2\n",
         "run,cpu,mem\n1,54.9,8.42\n2,55.1,8.40\n",
         "run,cpu_poll,mem\n1,54.9,8.42\n2,55.1,8.40\n",
-        "threads,base,busypoll\n1,54.9,8.42\n2,55.1,8.40\n",
+        "threads,off,poll\n1,54.9,8.42\n2,55.1,8.40\n",
+        "threads,base,size\n1,54.9,64\n2,55.1,128\n",
+        "threads,base,remark\n1,54.9,quiet\n2,55.1,warm\n",
         "p99 (us),base,busypoll\n64,54.9,8.42\n128,55.1,8.40\n",
         "run,size,off,on\n1,64,54.9,8.42\n2,128,55.1,8.40\n",
         "run,cpu,off,on\n1,0,54.9,8.42\n2,1,55.1,8.40\n",

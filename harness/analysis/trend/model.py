@@ -65,9 +65,9 @@ class History:
 class Trend:
     """All histories, judged together.
 
-    level: the chance that any change is claimed where there is none; lag: how much sets resemble the ones before them,
-    which the p values allow for; judged: how many histories are long enough for a claim; least: how many sets that
-    takes; label: what moments are called by; common: what all histories have in common, by column.
+    level: the chance that any change is claimed where there is none; lag: how much sets may resemble the ones before
+    them, which p values and intervals allow for; judged: how many histories are long enough for a claim; least: how
+    many sets that takes; label: what moments are called by; common: what all histories have in common, by column.
     """
 
     histories: tuple[History, ...]

@@ -28,6 +28,11 @@ _CASES = {
 }  # fmt: skip
 """Words that name cases even where nothing says what of them was measured."""
 
+_BASES = {
+    "base", "baseline", "before", "control", "default", "vanilla", "stock", "original", "patched", "reference",
+}  # fmt: skip
+"""Of these, those that hardly name anything else: `off`, `poll` and `new` may be columns of settings."""
+
 Rows = Sequence[Sequence[str]]
 Turned = tuple[list[str], list[list[str]], str]
 
@@ -40,12 +45,10 @@ def turned(names: Sequence[str], rows: Rows) -> Turned | None:
     names = [name.strip() for name in names]
     if len(names) < 2 or not rows or any(len(row) != len(names) for row in rows):
         return None
+    if of_settings := _of_settings(names, rows):
+        return of_settings
     units = next((at for at, name in enumerate(names) if at and name.lower() in _UNITS), 0)
-    cases = [at for at in range(1, len(names)) if at != units and not _DERIVED.intersection(words_of(names[at]))]
-    summed = [at for at in cases if _OF_ROWS.issuperset(words_of(_BRACKETED.sub("", names[at])))]
-    if len(cases) > len(summed):
-        # What sums up the cases of a row is none of them.
-        cases = [at for at in cases if at not in summed]
+    cases = _that_may_be_cases(names, [at for at in range(1, len(names)) if at != units])
     called = [names[at] for at in cases]
     bare = [_BRACKETED.sub("", name) for name in called] if _unit_of(called) else called
     if not bare or not all(map(_says_nothing, bare)):
@@ -86,6 +89,34 @@ def _of_runs(
     made = [[name, row[0], row[at]] for row in rows for name, at in zip(called, cases, strict=True)]
     of = figure if figure == names[0] else "a figure that it does not name"
     return ["case", "run", figure], made, f"its columns are cases{without} and its rows runs of {of}"
+
+
+def _of_settings(names: Sequence[str], rows: Rows) -> Turned | None:
+    """A row for values of settings (`threads,base,busypoll`), of cases one of which is called as only cases are."""
+    lead = 0
+    while lead < len(names) and (is_setting(names[lead]) or REPEATS.issuperset(words_of(names[lead]))):
+        lead += 1
+    cases = _that_may_be_cases(names, range(lead, len(names)))
+    called = [names[at] for at in cases]
+    unit = _unit_of(called)
+    bare = [_BRACKETED.sub("", name) for name in called] if unit else called
+    known = any(_BASES.issuperset(words_of(name)) for name in bare)
+    if not known or len(bare) < 2 or not any(map(is_setting, names[:lead])) or not all(map(_says_nothing, bare)):
+        return None
+    columns = {name: [row[at].strip() for row in rows] for name, at in zip(bare, cases, strict=True)}
+    if any(_is_swept(name, cells) or not any(map(form_of, cells)) for name, cells in columns.items()):
+        return None
+    figure = f"value ({unit})" if unit else "value"
+    made = [[name, *row[:lead], row[at]] for row in rows for name, at in zip(bare, cases, strict=True)]
+    said = f"its columns after {names[lead - 1]} are cases, and the figure that they hold is not named"
+    return ["case", *names[:lead], figure], made, said
+
+
+def _that_may_be_cases(names: Sequence[str], places: Sequence[int]) -> list[int]:
+    """Of the columns at these places those that neither compare cases nor sum them up beside others."""
+    cases = [at for at in places if not _DERIVED.intersection(words_of(names[at]))]
+    own = [at for at in cases if not _OF_ROWS.issuperset(words_of(_BRACKETED.sub("", names[at])))]
+    return own or cases
 
 
 def _is_swept(name: str, cells: Sequence[str]) -> bool:
