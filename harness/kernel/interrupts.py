@@ -5,13 +5,11 @@ Sent to other hosts together with host_settings.py: needs Python 3.8 and the sta
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from .cpulists import format_cpu_list, parse_cpu_list
 from .hostfiles import HostFiles
 
-_SENDING = re.compile(r"[-.](?:tx|output)(?![a-z])", re.IGNORECASE)
 # Some drivers keep the name of their interrupt in as little room as that of a thread or an interface.
 _CUT_CHARACTERS = 15
 
@@ -40,11 +38,6 @@ def interrupts_of(device: str, files: HostFiles, sysfs: HostFiles | None = None)
         if numbers:
             return [Interrupt(number) for number in sorted(numbers)]
     return _by_name(device, files, sysfs)
-
-
-def sending(files: HostFiles) -> set[int]:
-    """The lines of which the name says that they are of sending alone: "eth1-tx-0", "virtio0-output.0"; not "TxRx"."""
-    return {number for number, names in _handlers(files).items() if all(map(_SENDING.search, names))}
 
 
 def _by_name(device: str, files: HostFiles, sysfs: HostFiles) -> list[Interrupt]:

@@ -13,7 +13,7 @@ from harness.kernel.energy import Meter, meters, used_uj
 from harness.kernel.hog_time import HogClock
 from harness.kernel.hostfiles import HOST
 from harness.kernel.idle_states import IdleState, idle_states
-from harness.kernel.interrupts import interrupts_of, sending
+from harness.kernel.interrupts import interrupts_of
 from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.qdiscs import ROOT
@@ -124,10 +124,7 @@ def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
 
 
 def _nic_counters(node: NodeHandle) -> dict[str, int]:
-    """Interrupts of the node's NICs: `nic:irqs` in all, `nic:irqI_cpuN` those of line I that CPU N took.
-
-    Where the line is of sending alone it is `nic:tx_irqI_cpuN`.
-    """
+    """Interrupts of the node's NICs: `nic:irqs` in all, `nic:irqI_cpuN` those of line I that CPU N took."""
     ports = [port for port in node.ports if port.nic != "veth"]
     if not ports:
         return {}
@@ -135,9 +132,8 @@ def _nic_counters(node: NodeHandle) -> dict[str, int]:
         irqs = {irq.number for port in ports for irq in interrupts_of(port.device, HOST, sysfs)}
     if not irqs:
         return {}  # a host's interface may be a virtual one
-    of_tx = sending(HOST)
     counts = {
-        f"nic:{'tx_' if irq in of_tx else ''}irq{irq}_cpu{cpu}": count
+        f"nic:irq{irq}_cpu{cpu}": count
         for irq, by_cpu in proc.interrupts_of(irqs).items()
         for cpu, count in by_cpu.items()
     }

@@ -23,7 +23,7 @@ _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs"
 _STEERING = {"rps", "rfs"}
 _POLLED = "TcpExt:BusyPollRxPackets"
 _TOLD_IRQS = ("device", "timer", "reschedule", "call")
-_NIC_IRQ = re.compile(r"nic:(tx_)?irq(\d+)_cpu(\d+)")
+_NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
 
 
@@ -66,7 +66,6 @@ def seen_on(
         backlog_ns=sum(host.interference.backlog_ns for host in delta.hosts.values()),
         kthread_cpu_ns=sum(delta.kthreads.get(n, 0) for n in nodes),
         irqs=_irqs(delta, nodes),
-        rx_irqs=_irqs(delta, nodes, receiving=True),
         elapsed_us=delta.elapsed_ns / 1e3,
         squeezes=delta.softnet("time_squeeze"),
         idle_states=tuple(state[:3] for host in delta.hosts.values() for state in host.idle_states),
@@ -154,13 +153,13 @@ def _only_wait(waits: Iterable[str]) -> str:
     return ways.pop() if len(ways) == 1 else ""
 
 
-def _irqs(delta: CounterDelta, nodes: list[str], *, receiving: bool = False) -> dict[int, dict[int, int]]:
-    """Interrupts of the nodes' NICs: line -> CPU -> how many, where any; receiving: not of lines of sending alone."""
+def _irqs(delta: CounterDelta, nodes: list[str]) -> dict[int, dict[int, int]]:
+    """Interrupts of the nodes' NICs: line -> CPU -> how many, none where there were none."""
     by_line: dict[int, dict[int, int]] = {}
     for node in nodes:
         for name, count in delta.nodes.get(node, {}).items():
-            if count and (match := _NIC_IRQ.fullmatch(name)) and not (receiving and match[1]):
-                by_line.setdefault(int(match[2]), {})[int(match[3])] = count
+            if count and (match := _NIC_IRQ.fullmatch(name)):
+                by_line.setdefault(int(match[1]), {})[int(match[2])] = count
     return by_line
 
 
@@ -169,8 +168,7 @@ def _nic_metrics(delta: CounterDelta) -> Metrics:
     if not any("nic:irqs" in counters for counters in delta.nodes.values()):
         return {}
     packets, irqs = delta.total("link:rx_packets"), delta.total("nic:irqs")
-    lines = _irqs(delta, list(delta.nodes), receiving=True)
-    busiest = max((sum(by_cpu.values()) for by_cpu in lines.values()), default=0)
+    busiest = max((sum(by_cpu.values()) for by_cpu in _irqs(delta, list(delta.nodes)).values()), default=0)
     return {
         "nic_irqs": irqs,
         "nic_irqs_per_packet": irqs / packets if packets else None,

@@ -8,7 +8,7 @@ import pytest
 
 from harness.host import host_rows, wish_of
 from harness.kernel.hostfiles import HostFiles
-from harness.kernel.interrupts import Interrupt, affinity, interrupts_of, sending, set_affinity
+from harness.kernel.interrupts import Interrupt, affinity, interrupts_of, set_affinity
 
 NET = "sys/class/net"
 
@@ -68,15 +68,6 @@ def test_a_pci_card_has_its_msix_interrupts(tree: Tree) -> None:
     # Its driver names them by the card: no name would tell.
     tree.interrupts("130:   5   0  IR-PCI-MSIX-0000:03:00.0    0-edge      mlx5_async0@pci:0000:03:00.0")
     assert tree.of("enp3s0") == [9, 130, 131]
-
-
-def test_lines_of_sending_alone_are_told_by_their_names(tree: Tree) -> None:
-    names = ("eth1-tx-0", "eth1-rx-0", "eth1-TxRx-0", "virtio0-output.1", "virtio0-input.1", "eth1", "mlx5_txt0", "txq")
-    lines = (
-        f" {30 + at}:      5      0   PCI-MSIX-0000:02:00.0   {at}-edge      {name}" for at, name in enumerate(names)
-    )
-    tree.interrupts(*lines, " 40:      5      0   IO-APIC   9-fasteoi   eth1-tx-1, acpi")
-    assert sending(tree.files) == {30, 33}
 
 
 def test_a_virtio_card_on_pci_has_those_of_the_pci_device(tree: Tree) -> None:
