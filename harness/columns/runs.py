@@ -269,8 +269,9 @@ reverse_throughput_bps | number bit/s | higher | | Payload delivered per second 
     directions were measured at once; throughput_bps has the other.
 reverse_lost_percent | number % | lower | | Datagrams of that direction that never came.
 socket_errors | integer count | lower | | Failed connects, reads and writes, and time-outs of an HTTP client.
-nic_irq_spacing_us | number us | | IRQ spacing | Window by the interrupts of the busiest line of the NICs: how far
-    apart they came in the mean. A NIC that coalesces may space them by more than it was asked to.
+nic_irq_spacing_us | number us | | IRQ spacing | Window by the interrupts of the busiest line of the NICs, lines of
+    transmit queues alone left out: how far apart they came in the mean. A NIC that coalesces may space them by more
+    than it was asked to.
 client_waits_per_request | number | | client waits/request | Returns of poll(), select() and epoll_wait() in our own
     client for each request, of one that waits so; an open loop's client never sleeps in them, and makes many.
 client_empty_waits_percent | number % | | | Those of them that named nothing.

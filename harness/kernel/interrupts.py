@@ -5,6 +5,8 @@ Sent to other hosts together with host_settings.py: needs Python 3.8 and the sta
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from .cpulists import format_cpu_list, parse_cpu_list
@@ -12,6 +14,9 @@ from .hostfiles import HostFiles
 
 # Some drivers keep the name of their interrupt in as little room as that of a thread or an interface.
 _CUT_CHARACTERS = 15
+# "eth0-tx-1", "virtio0-output.0"; but "eth0-TxRx-0" is of both, as "ena-Tx-Rx-0" is.
+_SENDS = re.compile(r"(?<![a-z])(tx|output)(?![a-z])", re.IGNORECASE)
+_RECEIVES = re.compile("rx|input", re.IGNORECASE)
 
 
 class Interrupt(NamedTuple):
@@ -38,6 +43,15 @@ def interrupts_of(device: str, files: HostFiles, sysfs: HostFiles | None = None)
         if numbers:
             return [Interrupt(number) for number in sorted(numbers)]
     return _by_name(device, files, sysfs)
+
+
+def send_alone(numbers: Collection[int], files: HostFiles) -> set[int]:
+    """Those of these lines that are of transmit queues alone, by the names of their handlers."""
+    return {
+        number
+        for number, handlers in _handlers(files).items()
+        if number in numbers and all(_SENDS.search(name) and not _RECEIVES.search(name) for name in handlers)
+    }
 
 
 def _by_name(device: str, files: HostFiles, sysfs: HostFiles) -> list[Interrupt]:

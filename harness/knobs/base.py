@@ -81,11 +81,12 @@ class Seen:
     node's devices, None where nobody counted. rps_packets: packets steered by RPS or RFS, host-wide; rps_elsewhere: how
     many of them other nodes with either can have steered at most; backlog_ns: CPU time of the kernel's threads that
     take in what is steered, uncounted (`thread_backlog_napi`). kthread_cpu_ns: CPU time of the node's NAPI threads.
-    irqs: interrupts of each line of the node's NICs by CPU, in elapsed_us. squeezes: rounds of receive softirqs that
-    used up their budget, host-wide. idle_states: of the CPU set: name, us to leave it, entries. group: what its control
-    group did, None without one. min_polled_share: the experiment's threshold. node: its name; beside:
-    every knob that is set on it, by name. Knobs of the whole host see the sums over all nodes, and in `on_nodes` of
-    each node how it waits and what is set on it. feeding: the kinds of the sockets, and the NAPIs that fed them.
+    irqs: interrupts of each line of the node's NICs by CPU, in elapsed_us; rx_irqs: of the busiest line, those of
+    transmit queues alone left out. squeezes: rounds of receive softirqs that used up their budget, host-wide.
+    idle_states: of the CPU set: name, us to leave it, entries. group: what its control group did, None without one.
+    min_polled_share: the experiment's threshold. node: its name; beside: every knob that is set on it, by name. Knobs
+    of the whole host see the sums over all nodes, and in `on_nodes` of each node how it waits and what is set on it.
+    feeding: the kinds of the sockets, and the NAPIs that fed them.
     """
 
     received: int = 0
@@ -103,6 +104,7 @@ class Seen:
     backlog_ns: int = 0
     kthread_cpu_ns: int = 0
     irqs: dict[int, dict[int, int]] = field(default_factory=dict)
+    rx_irqs: int = 0
     elapsed_us: float = 0.0
     squeezes: int = 0
     idle_states: tuple[tuple[str, int, int], ...] = ()

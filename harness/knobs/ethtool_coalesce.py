@@ -40,11 +40,10 @@ class EthtoolCoalesce(Knob):
 
     def effect(self, seen: Seen) -> KnobEffect:
         """How far apart interrupts came: nearer than was asked is no effect; farther may be for want of packets."""
-        busiest = max((sum(by_cpu.values()) for by_cpu in seen.irqs.values()), default=0)
-        if not (self.rx_usecs and busiest):
+        if not (self.rx_usecs and seen.rx_irqs):
             return super().effect(seen)
-        apart_us = seen.elapsed_us / busiest
-        text = f"the busiest of its interrupts came {apart_us:.0f} us apart in the mean, rx-usecs is {self.rx_usecs}"
+        apart_us = seen.elapsed_us / seen.rx_irqs
+        text = f"interrupts of the rx line came {apart_us:.0f} us apart in the mean, rx-usecs is {self.rx_usecs}"
         if apart_us < _KEPT * self.rx_usecs:
             return KnobEffect(False, f"{text}: the driver took the value and does not keep it")
         return KnobEffect(None, f"{text}; no counter shows how far apart they would have come without it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from harness.kernel.energy import Meter, meters, used_uj
 from harness.kernel.hog_time import HogClock
 from harness.kernel.hostfiles import HOST
 from harness.kernel.idle_states import IdleState, idle_states
-from harness.kernel.interrupts import interrupts_of
+from harness.kernel.interrupts import interrupts_of, send_alone
 from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.qdiscs import ROOT
@@ -22,6 +23,7 @@ from harness.run.cpu_set import CpuInterference, SetReading, SetTime, interferen
 from harness.testbed import NodeHandle
 
 Key = TypeVar("Key", str, int)
+_NIC_IRQ = re.compile(r"nic:(tx)?irq(\d+)_cpu(\d+)")
 HOGS = ("hog", "awake", "links", "capture", "queues", "wire")
 """Labels of what is no part of the workload: the hogs, what keeps CPUs awake, what changes links, what looks at them.
 None is a cost of the run."""
@@ -124,7 +126,10 @@ def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
 
 
 def _nic_counters(node: NodeHandle) -> dict[str, int]:
-    """Interrupts of the node's NICs: `nic:irqs` in all, `nic:irqI_cpuN` those of line I that CPU N took."""
+    """Interrupts of the node's NICs: `nic:irqs` in all, `nic:irqI_cpuN` those of line I that CPU N took.
+
+    Those of a line of transmit queues alone are `nic:txirqI_cpuN`.
+    """
     ports = [port for port in node.ports if port.nic != "veth"]
     if not ports:
         return {}
@@ -132,8 +137,9 @@ def _nic_counters(node: NodeHandle) -> dict[str, int]:
         irqs = {irq.number for port in ports for irq in interrupts_of(port.device, HOST, sysfs)}
     if not irqs:
         return {}  # a host's interface may be a virtual one
+    sending = send_alone(irqs, HOST)
     counts = {
-        f"nic:irq{irq}_cpu{cpu}": count
+        f"nic:{'tx' if irq in sending else ''}irq{irq}_cpu{cpu}": count
         for irq, by_cpu in proc.interrupts_of(irqs).items()
         for cpu, count in by_cpu.items()
     }
@@ -188,6 +194,23 @@ class CounterDelta:
     def total(self, *names: str) -> int:
         """Sum of the named counters over all nodes."""
         return sum(self.counter(node, *names) for node in self.nodes)
+
+    def nic_irqs(self, nodes: Iterable[str], sending: bool = True) -> dict[int, dict[int, int]]:
+        """Interrupts of the nodes' NICs: line -> CPU -> how many, none where there were none.
+
+        sending: with the lines of transmit queues alone.
+        """
+        by_line: dict[int, dict[int, int]] = {}
+        for node in nodes:
+            for name, count in self.nodes.get(node, {}).items():
+                if count and (match := _NIC_IRQ.fullmatch(name)) and (sending or not match[1]):
+                    by_line.setdefault(int(match[2]), {})[int(match[3])] = count
+        return by_line
+
+    def busiest_rx_irqs(self, nodes: Iterable[str]) -> int:
+        """Interrupts of the busiest line of the nodes' NICs that is not of transmit queues alone."""
+        lines = self.nic_irqs(nodes, sending=False).values()
+        return max((sum(by_cpu.values()) for by_cpu in lines), default=0)
 
     def softnet(self, name: str) -> int:
         """A column of /proc/net/softnet_stat, over all hosts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -23,7 +22,6 @@ _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs"
 _STEERING = {"rps", "rfs"}
 _POLLED = "TcpExt:BusyPollRxPackets"
 _TOLD_IRQS = ("device", "timer", "reschedule", "call")
-_NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
 
 
@@ -65,7 +63,8 @@ def seen_on(
         rps_packets=delta.softnet("received_rps"),
         backlog_ns=sum(host.interference.backlog_ns for host in delta.hosts.values()),
         kthread_cpu_ns=sum(delta.kthreads.get(n, 0) for n in nodes),
-        irqs=_irqs(delta, nodes),
+        irqs=delta.nic_irqs(nodes),
+        rx_irqs=delta.busiest_rx_irqs(nodes),
         elapsed_us=delta.elapsed_ns / 1e3,
         squeezes=delta.softnet("time_squeeze"),
         idle_states=tuple(state[:3] for host in delta.hosts.values() for state in host.idle_states),
@@ -153,22 +152,12 @@ def _only_wait(waits: Iterable[str]) -> str:
     return ways.pop() if len(ways) == 1 else ""
 
 
-def _irqs(delta: CounterDelta, nodes: list[str]) -> dict[int, dict[int, int]]:
-    """Interrupts of the nodes' NICs: line -> CPU -> how many, none where there were none."""
-    by_line: dict[int, dict[int, int]] = {}
-    for node in nodes:
-        for name, count in delta.nodes.get(node, {}).items():
-            if count and (match := _NIC_IRQ.fullmatch(name)):
-                by_line.setdefault(int(match[1]), {})[int(match[2])] = count
-    return by_line
-
-
 def _nic_metrics(delta: CounterDelta) -> Metrics:
     """Interrupts of emulated NICs, and how many there were for each packet received; nothing where there are none."""
     if not any("nic:irqs" in counters for counters in delta.nodes.values()):
         return {}
     packets, irqs = delta.total("link:rx_packets"), delta.total("nic:irqs")
-    busiest = max((sum(by_cpu.values()) for by_cpu in _irqs(delta, list(delta.nodes)).values()), default=0)
+    busiest = delta.busiest_rx_irqs(delta.nodes)
     return {
         "nic_irqs": irqs,
         "nic_irqs_per_packet": irqs / packets if packets else None,

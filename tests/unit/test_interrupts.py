@@ -8,7 +8,7 @@ import pytest
 
 from harness.host import host_rows, wish_of
 from harness.kernel.hostfiles import HostFiles
-from harness.kernel.interrupts import Interrupt, affinity, interrupts_of, set_affinity
+from harness.kernel.interrupts import Interrupt, affinity, interrupts_of, send_alone, set_affinity
 
 NET = "sys/class/net"
 
@@ -95,6 +95,15 @@ def test_a_virtio_card_without_pci_has_those_that_bear_its_name(tree: Tree) -> N
         " 40:      0      0  PCI-MSI    3-edge      virtio20-input.0",
     )
     assert tree.of("eth0") == [6, 38, 39]
+    assert send_alone({6, 38, 39, 40}, tree.files) == {39}
+
+
+def test_lines_of_transmit_queues_alone_are_known_by_their_names(tree: Tree) -> None:
+    """As igb, ixgbe, ena and mlx5 name them, and a card whose interface is called tx0."""
+    names = ["eth0", "eth0-rx-0", "eth0-tx-0", "eth1-TxRx-0", "eth2-Tx-Rx-1", "mlx5_comp3@pci:0000:03:00.0"]
+    names.append("tx0-TxRx-0")
+    tree.interrupts(*(f" {30 + at}:  5  0  PCI-MSIX-0000:03:00.0  {at}-edge  {name}" for at, name in enumerate(names)))
+    assert send_alone(set(range(30, 37)), tree.files) == {32}
 
 
 @pytest.mark.parametrize("interface", ["eth0", "virtio2"])

@@ -195,7 +195,7 @@ def test_a_knob_that_no_counter_shows_is_unknown(name: str, fields: dict[str, An
 
 @pytest.mark.parametrize(("count", "took", "apart"), [(30_000, False, "33 us"), (12_000, None, "83 us")])
 def test_interrupts_nearer_than_rx_usecs_are_no_effect(count: int, took: bool | None, apart: str) -> None:
-    seen = replace(UNPOLLED, irqs={24: {0: 5}, 25: {0: count // 2, 1: count // 2}}, elapsed_us=1e6)
+    seen = replace(UNPOLLED, rx_irqs=count, elapsed_us=1e6)
     effect = KNOBS["ethtool_coalesce"].effect(model("ethtool_coalesce", **{"rx-usecs": 100}), seen)
     assert effect.took is took and f"came {apart} apart in the mean, rx-usecs is 100" in effect.evidence
 

@@ -289,15 +289,16 @@ def test_workloads_beside_it_are_added_up() -> None:
 def test_interrupts_of_nics_are_told_by_line_and_per_packet() -> None:
     nodes = {
         "c": {"nic:irqs": 30, "nic:irq24_cpu0": 10, "nic:irq24_cpu3": 0, "nic:irq25_cpu3": 20, "link:rx_packets": 100},
-        "s": {"nic:irqs": 10, "nic:irq30_cpu1": 10, "link:rx_packets": 60},
+        "s": {"nic:irqs": 60, "nic:irq30_cpu1": 10, "nic:txirq31_cpu1": 50, "link:rx_packets": 60},
     }
     run = outcome(delta=delta(nodes=nodes))
     found = metrics_of.run_metrics(run)
-    assert (found["nic_irqs"], found["nic_irqs_per_packet"]) == (40, 0.25)
-    # The busiest line had 20 in the second.
+    assert (found["nic_irqs"], found["nic_irqs_per_packet"]) == (90, 0.5625)
+    # The busiest line that receives had 20 in the second.
     assert found["nic_irq_spacing_us"] == 50_000.0
     assert metrics_of.seen_on(run, "c", 0.01).irqs == {24: {0: 10}, 25: {3: 20}}
-    assert metrics_of.seen_on(run, "*", 0.01).irqs == {24: {0: 10}, 25: {3: 20}, 30: {1: 10}}
+    assert metrics_of.seen_on(run, "*", 0.01).irqs == {24: {0: 10}, 25: {3: 20}, 30: {1: 10}, 31: {1: 50}}
+    assert [metrics_of.seen_on(run, of, 0.01).rx_irqs for of in "cs*"] == [20, 10, 20]
     silent = outcome(delta=delta(nodes={"c": {"nic:irqs": 0}, "s": {}}))
     assert metrics_of.run_metrics(silent)["nic_irqs_per_packet"] is None
     assert "nic_irqs" not in metrics_of.run_metrics(outcome())
