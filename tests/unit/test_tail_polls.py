@@ -67,6 +67,8 @@ def test_every_napi_has_its_pollers() -> None:
     assert polled(events[first + 1 :], made.meta())[0].polls == COUNT
     without = made.events()
     assert polled(without[without["kind"] != Kind.NAPI_POLL], made.meta()) == ()
+    # A trace.json that was cut names fewer.
+    assert [row.device for row in polled(made.events(), replace(made.meta(), napis=("eth0",)))] == ["eth0", ""]
 
 
 def test_a_packet_waits_for_the_thread_that_takes_it_in() -> None:

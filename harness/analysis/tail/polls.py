@@ -52,8 +52,10 @@ def polled(events: Events, meta: Meta) -> tuple[Polled, ...]:
                 receivers.setdefault(napi, Counter())[label] += 1
     order = sorted(sums.items(), key=lambda item: (item[0][0], -item[1][0]))
     first = {napi: seen.most_common(1)[0][0] for napi, seen in receivers.items()}
+    # A trace.json that was changed may name fewer.
+    devices = dict(enumerate(meta.napis))
     return tuple(
-        Polled(napi, meta.napis[napi], first.get(napi, ""), inside, who, pid, packets, polls)
+        Polled(napi, devices.get(napi, ""), first.get(napi, ""), inside, who, pid, packets, polls)
         for (napi, inside, who, pid), (packets, polls) in order
     )
 
