@@ -55,9 +55,8 @@ Every cell was guessed before the first run. These were missed, or showed what n
   device or socket.
 - **vmxnet3 without an id**: not expected of a NIC with a NAPI. With LRO on, as it comes, it hands packets on by another
   call than the one that notes the NAPI; with LRO off 10 of 10 are polled (6.12).
-- **vmxnet3, AF_XDP and epoll**: an id and nothing polled (6.12), the one gate that is unknown. By its source the
-  driver's poll counts the packets that it hands to the stack and not those that XDP took, so that the counter would
-  stay 0 for polled packets, too. No run shows it yet: `load` with such a server in a guest had no reply on two CPUs.
+- **vmxnet3, AF_XDP and epoll**: an id and nothing polled (6.12), the one gate that is unknown. Whether its packets were
+  polled and not counted no run shows: `load` with such a server in a guest had no reply.
 - **An AF_XDP socket that spins** has an id and nothing polled: each of its calls polls once, and the interrupt, which
   stays on between them, is there first. In epoll, which polls until something comes, the same socket polls 10 of 10.
 - **An io_uring that brought nothing under 6.1**: 0 of 10, behind every device. There the two ends of its ring of
