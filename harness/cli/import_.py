@@ -32,6 +32,10 @@ def import_(arguments: argparse.Namespace) -> int:
     return EXIT_OK if any(run.verdict == "valid" for run in done.reading.runs) else EXIT_NOT_VALID
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _report(done: Imported) -> None:
     """Runs by verdict, every conversion, the first findings, and where it all is."""
     runs = done.reading.runs
@@ -40,17 +44,19 @@ def _report(done: Imported) -> None:
     cases = len({(run.case, *run.factors.values()) for run in runs})
     if done.why:
         print(f"auto: {done.format}, for {done.why}")
-    print(f"{done.format}: {len(runs)} runs in {cases} cells, {counts}")
+    print(f"{done.format}: {_counted(len(runs), 'run')} in {_counted(cases, 'cell')}, {counts}")
     for text in done.reading.conversions:
         print(f"  {text}")
     if table := done.reading.tables.get("published.txt"):
         print(f"\n{table.decode()}", end="")
     findings = done.reading.findings
     if findings:
-        print(f"\n{len(findings)} findings, all in imports.csv; the first:", file=sys.stderr)
+        more = "; the first" if len(findings) > _SHOWN else ""
+        print(f"\n{_counted(len(findings), 'finding')}, in imports.csv{more}:", file=sys.stderr)
     for finding in findings[:_SHOWN]:
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         print(f"  {place}: {finding.text}", file=sys.stderr)
     if unused := len(done.reading.unused):
-        print(f"figures without a place in the set: {unused} rows 'not used' in imports.csv", file=sys.stderr)
+        rows = _counted(unused, "row")
+        print(f"figures without a place in the set: {rows} 'not used' in imports.csv", file=sys.stderr)
     print(f"results: {done.results.path}", file=sys.stderr)
