@@ -51,7 +51,7 @@ with far(CALL):
             wait("recv after accept", lambda: one.recv(1)), one.send(b"x")
 for label, (sleeps, packets) in seen.items():
     print(f"{label}, {COUNT} times: {sleeps} sleeps, {packets} packets busy-polled")
-    if packets < COUNT / 2 if label.startswith("recv") else packets or sleeps < COUNT / 2:
+    if packets < COUNT / 4 if label.startswith("recv") else packets or sleeps < COUNT / 2:
         sys.exit("behaviour changed")
 PY
 IN
