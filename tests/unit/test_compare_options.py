@@ -172,6 +172,8 @@ def test_the_verdict_on_cases() -> None:
     made = source()
     assert "same blocks on the same host" in compare_cases(made, "base").verdict[0]
     assert "too few blocks" in compare_cases(source(blocks=4), "base").verdict[0]
+    without = made.runs[[name for name in made.runs.columns if name != "block"]]
+    assert "in turns is not on record" in compare_cases(replace(made, runs=without), "base").verdict[0]
     mixed = made.runs.assign(kernel=["6.18"] * 15 + ["6.19"] * 15)
     assert "differ in kernel" in compare_cases(replace(made, runs=mixed), "base").verdict[0]
 

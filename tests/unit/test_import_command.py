@@ -45,7 +45,7 @@ def test_irqsuspend_from_raw_files_to_a_comparison(tmp_path: Path) -> None:
     rows = [line.split() for line in done.stdout.splitlines() if line.strip().startswith(("testcase", "base"))]
     assert rows[0] == ["testcase", "load", "qps", "avglat", "95%lat", "99%lat", "cpu", "cpq", "ipq", "ppi"]
     assert rows[1] == ["base", "200K", "200020", "102", "204", "408", "26", "29997", "19998", "20"]
-    assert "findings" not in done.stderr
+    assert "finding" not in done.stderr
     path = Path(done.stderr.split("results: ")[1].strip())
     shown = run("show", tmp_path / "results" / "raw")
     assert shown.returncode == 0, shown.stderr
@@ -88,7 +88,7 @@ def test_findings_are_told_and_shown(tmp_path: Path) -> None:
     (tmp_path / "raw" / "bad.txt").write_text("")
     done = run("import", "netperf", tmp_path / "raw", "-o", tmp_path / "results")
     assert done.returncode == 0
-    assert "1 findings" in done.stderr
+    assert "1 finding, in imports.csv:" in done.stderr
     assert "bad.txt: it is empty" in done.stderr
     shown = run("show", tmp_path / "results" / "raw")
     assert "1 run failed, bad: bad.txt: it is empty" in " ".join(shown.stdout.split())

@@ -71,8 +71,10 @@ def of_cases(runs: Table, ways: set[Interleaving], mixed: Sequence[str], drifted
             f"Cases were measured in the same blocks{where}: a difference is the doing of what the "
             "cases change, for this workload."
         )
-    else:
+    elif "block" in runs:
         first = f"The cases share too few blocks on record to be paired: {_BLAME}."
+    else:
+        first = f"That the cases were measured in turns is not on record, so they are not paired: {_BLAME}."
     if drifted and first and ways != {"shown"}:
         first = first.removesuffix(".") + ", and something did drift (see below)."
     varied = [name for name in HOST if len(texts_of(runs, name)) > 1 and name not in mixed]
