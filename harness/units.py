@@ -243,3 +243,9 @@ OnOff = Annotated[
         {"x-quantity": "on or off", "anyOf": [{"type": "boolean"}, {"enum": ["on", "off", "true", "false"]}]}
     ),
 ]
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something: 1 run, 2 switches."""
+    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count} {noun}{ending}"

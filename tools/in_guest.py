@@ -60,10 +60,12 @@ class GuestShell:
 
     def write(self, text: str) -> None:
         """Send it text; whether it is there, its lines say."""
-        # What could not be sent stays in the file, whose end, here or later, tries to send it again.
-        with contextlib.suppress(BrokenPipeError), contextlib.ExitStack() as gone:
-            gone.callback(self._input.close)
-            if not self._input.closed:
-                self._input.write(text)
-                self._input.flush()
-                gone.pop_all()
+        if self._input.closed:
+            return
+        try:
+            self._input.write(text)
+            self._input.flush()
+        except BrokenPipeError:
+            # What could not be sent stays in the file, and its end tries to send it again.
+            with contextlib.suppress(BrokenPipeError):
+                self._input.close()

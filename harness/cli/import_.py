@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.importers import FORMATS, Imported, ImportOptions, import_results
+from harness.units import counted
 
 _SHOWN = 5
 
@@ -32,10 +33,6 @@ def import_(arguments: argparse.Namespace) -> int:
     return EXIT_OK if any(run.verdict == "valid" for run in done.reading.runs) else EXIT_NOT_VALID
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _report(done: Imported) -> None:
     """Runs by verdict, every conversion, the first findings, and where it all is."""
     runs = done.reading.runs
@@ -44,7 +41,7 @@ def _report(done: Imported) -> None:
     cases = len({(run.case, *run.factors.values()) for run in runs})
     if done.why:
         print(f"auto: {done.format}, for {done.why}")
-    print(f"{done.format}: {_counted(len(runs), 'run')} in {_counted(cases, 'cell')}, {counts}")
+    print(f"{done.format}: {counted(len(runs), 'run')} in {counted(cases, 'cell')}, {counts}")
     for text in done.reading.conversions:
         print(f"  {text}")
     if table := done.reading.tables.get("published.txt"):
@@ -52,11 +49,11 @@ def _report(done: Imported) -> None:
     findings = done.reading.findings
     if findings:
         more = "; the first" if len(findings) > _SHOWN else ""
-        print(f"\n{_counted(len(findings), 'finding')}, in imports.csv{more}:", file=sys.stderr)
+        print(f"\n{counted(len(findings), 'finding')}, in imports.csv{more}:", file=sys.stderr)
     for finding in findings[:_SHOWN]:
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         print(f"  {place}: {finding.text}", file=sys.stderr)
     if unused := len(done.reading.unused):
-        rows = _counted(unused, "row")
+        rows = counted(unused, "row")
         print(f"figures without a place in the set: {rows} 'not used' in imports.csv", file=sys.stderr)
     print(f"results: {done.results.path}", file=sys.stderr)

@@ -12,6 +12,7 @@ from harness.analysis.tail.causes import GRADES, Account, Slow
 from harness.analysis.tail.pieces import SEGMENTS
 from harness.analysis.tail.polls import Polled
 from harness.report.layout import Block, Col, Gap, Para, Table, Text, to_text
+from harness.report.words import sentence as as_sentence
 from harness.report.words import short
 
 CSV_COLUMNS = (
@@ -53,7 +54,7 @@ def _cell(tail: CellTail, above: str) -> Iterator[Block]:
         return
     traced_us = tail.traced_us or account.p50_ns / 1e3
     if tail.near_ns is not None:
-        yield Para(f"T{no_tail(account, above, tail.near_ns)[1:]}.", "bold")
+        yield Para(as_sentence(no_tail(account, above, tail.near_ns)), "bold")
         above = "where one would begin"
     yield Para(
         f"{len(account.slow)} of {tail.requests:,} requests took more than {account.threshold_ns / 1e3:,.4g} us "

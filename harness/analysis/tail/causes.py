@@ -155,16 +155,15 @@ def _one(request: Request, way: Sequence[Piece], mean: dict[Cause, float], level
     more = {cause: spent[cause] - mean.get(cause, 0.0) for cause in set(spent) | set(mean)}
     excess = request.received - request.due - level
     named = sum(ns for cause, ns in more.items() if KINDS[cause.kind] != UNEXPLAINED)
-    top = max((cause for cause in more if cause != OWN), key=lambda cause: more[cause], default=OWN)
-    grade = KINDS[top.kind]
-    if named < _COVERED * excess and others.trace.in_turns:
-        grade = INFERRED
+    beside = named < _COVERED * excess and others.trace.in_turns
+    if beside:
         rare = {cause for cause in more if 2 * more[cause] > spent[cause]}
         for by, ns in beside_events(others.trace, way, rare, more.setdefault(OWN, 0.0)):
             more[alike(by)] = more.get(alike(by), 0.0) + ns
             more[OWN] -= ns
             named += ns
-        top = max((cause for cause in more if cause != OWN), key=lambda cause: more[cause], default=OWN)
+    top = max((cause for cause in more if cause != OWN), key=lambda cause: more[cause], default=OWN)
+    grade = INFERRED if beside else KINDS[top.kind]
     covered = named / excess if excess > 0 else 0.0
     if covered < _COVERED:
         top, grade = OWN, UNEXPLAINED

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from harness.topology.draw.data import NodePicture, TopologyPicture
+from harness.units import counted
 
 _ROUTES_SHOWN, _LINES_SHOWN = 4, 20
 
@@ -15,9 +16,9 @@ def as_text(picture: TopologyPicture) -> str:
     lines = [picture.description] if picture.description else []
     nodes, links = picture.nodes, picture.links
     kinds = [node.kind for node in nodes.values()]
-    counted = [_plural(kinds.count(kind), kind) for kind in dict.fromkeys(kinds)]
+    by_kind = [counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds)]
     how = f"; switching: {picture.switching}" if picture.switching else ""
-    lines += [f"{', '.join(counted)}, {_plural(len(links), 'link')}; engine: {picture.engine}{how}"]
+    lines += [f"{', '.join(by_kind)}, {counted(len(links), 'link')}; engine: {picture.engine}{how}"]
     rows = [("node", "kind", "cpus", "addresses", "routes")]
     for name, node in nodes.items():
         routes = node.routes
@@ -43,11 +44,6 @@ def _shortened(script: Sequence[str]) -> list[str]:
     lines = [f"  {line}" for line in script]
     left = len(lines) - _LINES_SHOWN
     return lines if left <= 1 else [*lines[: _LINES_SHOWN - 1], f"  ({left} more: --format json)", lines[-1]]
-
-
-def _plural(count: int, noun: str) -> str:
-    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
-    return f"{count} {noun}{ending}"
 
 
 def _cpus(node: NodePicture) -> str:
